@@ -1,0 +1,35 @@
+# make quickstart | make test | make check | make docs
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: quickstart test check docs format clean
+
+quickstart: $(STAMP)  ## raw web pages to a chat model, a few minutes on a laptop
+	$(BIN)/seallm run recipes/quickstart.toml
+
+test: $(STAMP)  ## the whole test suite
+	$(BIN)/python -m pytest
+
+check: $(STAMP)  ## what a change must pass beside the tests
+	$(BIN)/ruff format --check src tests scripts
+	$(BIN)/ruff check src tests scripts
+	$(BIN)/mypy
+	$(BIN)/python -m pytest tests/test_house_rules.py -p no:cacheprovider
+
+docs: $(STAMP)  ## generated pages
+	$(BIN)/python -m seallm.recipe_file > docs/recipe.md
+
+format: $(STAMP)
+	$(BIN)/ruff format src tests scripts
+	$(BIN)/ruff check --fix src tests scripts
+
+clean:  ## forget runs and the environment
+	rm -rf runs $(VENV)
+
+$(STAMP): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt torch
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	touch $@

@@ -1,0 +1,187 @@
+"""A stage's folder: built as `<folder>.partial`, finished by a manifest and one rename.
+
+    runs/demo/02-corpus.partial/    being built; `fingerprint.json` says for which settings and inputs
+    runs/demo/02-corpus/            finished; `manifest.json` holds settings, inputs, versions, counts, seconds
+
+A partial folder of the same fingerprint is continued by its stage, one of another fingerprint is thrown away. The
+fingerprint covers what decides the bytes (settings, inputs, seed, the stage's version) and nothing of the machine.
+"""
+
+import fcntl
+import os
+import platform
+import shutil
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from seallm import __version__
+from seallm.base.errors import DataError, WorkspaceError
+from seallm.base.files import files_under, fingerprint, read_json, resolve_path, write_json
+from seallm.base.runtime import Runtime
+
+MANIFEST, PARTIAL_MARK = "manifest.json", "fingerprint.json"
+RECORDED_PACKAGES = (
+    "torch",
+    "transformers",
+    "tokenizers",
+    "numpy",
+    "numba",
+    "pyarrow",
+    "lm-eval",
+    "resiliparse",
+    "fastwarc",
+)
+
+
+@dataclass(frozen=True)
+class StageContext:
+    """What a stage is given beside its own settings.
+
+    Attributes:
+        out: the folder to write to; what is found there from a killed run may be continued.
+        inputs: finished folders of the stages it reads, by stage name; "model" is the newest model before it.
+        languages: codes of all languages of the run, the base language first.
+        recipe_folder: where relative paths of the recipe start.
+        seed: the recipe's seed; derive others from it and from names, never from time.
+        counts: figures for the manifest that depend on the inputs alone.
+        timings: figures for the manifest that depend on the machine (seconds, tokens/s, bytes).
+    """
+
+    out: Path
+    inputs: Mapping[str, Path]
+    languages: tuple[str, ...]
+    seed: int
+    runtime: Runtime
+    recipe_folder: Path
+    counts: dict[str, Any] = field(default_factory=dict)
+    timings: dict[str, Any] = field(default_factory=dict)
+
+    def files(self, paths: Iterable[str]) -> list[Path]:
+        """The files that input settings name: files, folders or globs, `sample:` or relative to the recipe.
+
+        Raises:
+            DataError: nothing is there.
+        """
+        return [file for path in paths for file in files_under(self.resolve(path))]
+
+    def resolve(self, path: str) -> Path:
+        """The place that an input setting names."""
+        return resolve_path(path, self.recipe_folder)
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """Where a stage's result belongs, and the fingerprint it must have."""
+
+    stage: str
+    folder: Path
+    fingerprint: str
+
+    @property
+    def partial(self) -> Path:
+        """The folder while it is being built."""
+        return self.folder.with_name(self.folder.name + ".partial")
+
+    def manifest(self) -> dict[str, Any] | None:
+        """The manifest of the finished folder; None where there is none."""
+        path = self.folder / MANIFEST
+        return read_json(path) if path.is_file() else None
+
+    def is_finished(self) -> bool:
+        """True where the folder is complete and was made from just these settings and inputs."""
+        manifest = self.manifest()
+        return manifest is not None and manifest.get("fingerprint") == self.fingerprint
+
+    def open_partial(self) -> Path:
+        """Make the partial folder, or continue the one a killed run left behind for the same fingerprint."""
+        mark = self.partial / PARTIAL_MARK
+        if self.partial.exists() and not (mark.is_file() and read_json(mark) == self.fingerprint):
+            shutil.rmtree(self.partial)
+        if not self.partial.exists():
+            self.partial.mkdir(parents=True)
+            write_json(mark, self.fingerprint)
+        return self.partial
+
+    def finish(self, manifest: Mapping[str, Any]) -> None:
+        """Write the manifest and put the folder in its place; an older result gives way."""
+        write_json(self.partial / MANIFEST, {"fingerprint": self.fingerprint, "stage": self.stage, **manifest})
+        (self.partial / PARTIAL_MARK).unlink()
+        self._replace()
+
+    def recover(self) -> None:
+        """A kill between manifest and rename leaves a complete partial folder: move it now."""
+        path = self.partial / MANIFEST
+        if path.is_file() and read_json(path).get("fingerprint") == self.fingerprint:
+            (self.partial / PARTIAL_MARK).unlink(missing_ok=True)
+            self._replace()
+
+    def _replace(self) -> None:
+        stale = self.folder.with_name(self.folder.name + ".stale")
+        shutil.rmtree(stale, ignore_errors=True)
+        if self.folder.exists():
+            self.folder.rename(stale)
+        self.partial.rename(self.folder)
+        shutil.rmtree(stale, ignore_errors=True)
+
+
+def stage_fingerprint(stage: str, version: int, settings: object, inputs: Mapping[str, str], seed: int) -> str:
+    """What decides a stage's bytes, as one hash."""
+    return fingerprint({"stage": stage, "version": version, "settings": settings, "inputs": dict(inputs), "seed": seed})
+
+
+def versions() -> dict[str, str]:
+    """Versions of seallm, Python and the packages that can change a result."""
+    found = {"seallm": __version__, "python": platform.python_version(), "machine": platform.machine()}
+    for package in RECORDED_PACKAGES:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            found[package] = "not installed"
+    return found
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest of a finished stage folder.
+
+    Raises:
+        DataError: the folder is not a finished stage.
+    """
+    path = folder / MANIFEST
+    if not path.is_file():
+        raise DataError(f"{folder} is not a finished stage: it has no {MANIFEST}. Run `seallm run RECIPE` first")
+    manifest: dict[str, Any] = read_json(path)
+    return manifest
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold a run folder for this process alone; the kernel frees it when the process ends, however it ends.
+
+    Raises:
+        WorkspaceError: another process holds it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise WorkspaceError(
+                f"{folder} is in use by another seallm process. Wait for it, or use another --workspace"
+            ) from None
+        file.write(str(os.getpid()))
+        yield
+
+
+@contextmanager
+def timed(timings: dict[str, Any], name: str) -> Iterator[None]:
+    """Add the seconds of a block to `timings[name]`."""
+    start = time.perf_counter()
+    try:
+        yield
+    finally:
+        timings[name] = round(timings.get(name, 0.0) + time.perf_counter() - start, 3)

@@ -1,0 +1,66 @@
+"""Every error that a user can cause. Anything else that escapes is a bug of ours and keeps its traceback.
+
+    SeallmError
+    |-- RecipeError       a setting is unknown, of the wrong type, or contradicts another
+    |-- DataError         an input file or record cannot be used
+    |-- VocabError        a tokenizer cannot be extended, or its certificate failed
+    |-- ModelError        a model folder is incomplete or does not fit what is asked of it
+    |-- CheckpointError   a saved training state is damaged or belongs to another run
+    |-- WorkspaceError    a folder cannot be written, is full, or is in use by another process
+    `-- MissingExtra      an optional dependency is not installed
+
+A message says what was found (value, file, line), what was expected, and what to do next.
+"""
+
+import errno
+
+_NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_NO_ACCESS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR}
+
+
+class SeallmError(Exception):
+    """Base of all errors that a user can cause and mend."""
+
+
+class RecipeError(SeallmError):
+    """A setting is unknown, of the wrong type, or contradicts another."""
+
+
+class DataError(SeallmError):
+    """An input file or record cannot be used."""
+
+
+class VocabError(SeallmError):
+    """A tokenizer cannot be extended, or its certificate failed."""
+
+
+class ModelError(SeallmError):
+    """A model folder is incomplete or does not fit what is asked of it."""
+
+
+class CheckpointError(SeallmError):
+    """A saved training state is damaged or belongs to another run."""
+
+
+class WorkspaceError(SeallmError):
+    """A folder cannot be written, is full, or is in use by another process."""
+
+
+class MissingExtra(SeallmError):
+    """An optional dependency is not installed."""
+
+    def __init__(self, package: str, extra: str) -> None:
+        super().__init__(f"{package} is not installed. Install it with: pip install 'seallm[{extra}]'")
+
+
+def workspace_error(error: OSError) -> WorkspaceError | None:
+    """Say a full disk or an unwritable folder in one line; None where the cause is another."""
+    place = f" {error.filename}" if error.filename else ""
+    if error.errno in _NO_SPACE:
+        return WorkspaceError(
+            f"No space left while writing{place} ({error.strerror}). Free some space, or give another --workspace, "
+            "and run the same command again: what is finished is kept."
+        )
+    if error.errno in _NO_ACCESS:
+        return WorkspaceError(f"Cannot write{place} ({error.strerror}). Give a folder you may write with --workspace.")
+    return None

@@ -1,0 +1,161 @@
+"""Files that appear whole or not at all, JSON lines, and fingerprints of inputs.
+
+A file is written beside its place under a hidden temporary name, flushed to disk, and renamed. A crash therefore leaves
+either the old file or the new one. `sample:` paths name the data that ships with the package.
+"""
+
+import gzip
+import hashlib
+import io
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from importlib import resources
+from pathlib import Path
+from typing import IO, Any
+
+from seallm.base.errors import DataError
+
+WHOLE_HASH_BYTES = 64 * 2**20
+SAMPLE_PREFIX = "sample:"
+
+
+@contextmanager
+def atomic_writer(path: Path) -> Iterator[IO[bytes]]:
+    """Open a binary file that replaces `path` when the block ends well, and vanishes when it does not."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.parent / f".{path.name}.{os.getpid()}.tmp"
+    try:
+        with temporary.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        with suppress(FileNotFoundError):
+            temporary.unlink()
+        raise
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write UTF-8 text atomically."""
+    with atomic_writer(path) as file:
+        file.write(text.encode("utf-8"))
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write one JSON value, keys sorted, atomically: equal values give equal bytes."""
+    write_text(path, json.dumps(value, ensure_ascii=False, indent=1, sort_keys=True) + "\n")
+
+
+def write_json_lines(path: Path, rows: Iterable[object]) -> None:
+    """Write one JSON value a line, atomically."""
+    with atomic_writer(path) as file:
+        for row in rows:
+            file.write((json.dumps(row, ensure_ascii=False) + "\n").encode("utf-8"))
+
+
+def read_json(path: Path) -> Any:
+    """Read one JSON value.
+
+    Raises:
+        DataError: the file is missing or is not JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise DataError(f"{path} does not exist") from None
+    except ValueError as error:
+        raise DataError(f"{path} is not valid JSON: {error}") from None
+
+
+def open_binary(path: Path) -> IO[bytes]:
+    """Open for reading; `.gz` and `.zst` are unpacked on the way."""
+    if path.suffix == ".gz":
+        return gzip.open(path, "rb")  # type: ignore[return-value]
+    if path.suffix == ".zst":
+        import zstandard
+
+        return io.BufferedReader(zstandard.ZstdDecompressor().stream_reader(path.open("rb"), closefd=True))
+    return path.open("rb")
+
+
+def read_json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any] | DataError]]:
+    """Yield (line number, object); a broken line yields a DataError in its place, so that nothing is lost unseen.
+
+    Raises:
+        DataError: the file is missing or is a damaged archive.
+    """
+    try:
+        with open_binary(path) as file:
+            for number, line in enumerate(file, 1):
+                if line.strip():
+                    yield number, _parse_line(line, f"{path}:{number}")
+    except FileNotFoundError:
+        raise DataError(f"{path} does not exist") from None
+    except (EOFError, gzip.BadGzipFile) as error:
+        raise DataError(
+            f"{path} is a damaged archive ({error}); unpack it again or remove it from the inputs"
+        ) from None
+
+
+def _parse_line(line: bytes, where: str) -> dict[str, Any] | DataError:
+    try:
+        value = json.loads(line.decode("utf-8"))
+    except ValueError as error:  # covers UnicodeDecodeError and JSONDecodeError
+        return DataError(f"{where}: not a JSON object ({error})")
+    return value if isinstance(value, dict) else DataError(f"{where}: a JSON {type(value).__name__}, not an object")
+
+
+def resolve_path(text: str, folder: Path) -> Path:
+    """`sample:x` is a file that ships with seallm; a relative path is relative to `folder`."""
+    if text.startswith(SAMPLE_PREFIX):
+        return Path(str(resources.files("seallm"))) / "sample" / text.removeprefix(SAMPLE_PREFIX)
+    path = Path(text).expanduser()
+    return path if path.is_absolute() else folder / path
+
+
+def files_under(path: Path) -> list[Path]:
+    """The file itself, the files of a folder, or the matches of a glob, sorted; hidden names are left out.
+
+    Raises:
+        DataError: nothing is there.
+    """
+    if path.is_file():
+        return [path]
+    found: Iterable[Path]
+    if path.is_dir():
+        found = path.rglob("*")
+    else:
+        root = path
+        while any(c in part for part in root.parts for c in "*?["):
+            root = root.parent
+        found = root.glob(str(path.relative_to(root))) if root != path else iter(())
+    files = sorted(p for p in found if p.is_file() and not p.name.startswith("."))
+    if not files:
+        raise DataError(
+            f"No file at {path}. Check the path: it may be a file, a folder or a glob such as data/*.jsonl.gz"
+        )
+    return files
+
+
+def file_fingerprint(path: Path) -> str:
+    """SHA-256 of the content; beyond 64 MiB, of size, time of change and both ends: a crawl is not read twice."""
+    digest = hashlib.sha256()
+    status = path.stat()
+    with path.open("rb") as file:
+        if status.st_size <= WHOLE_HASH_BYTES:
+            digest.update(file.read())
+        else:
+            digest.update(f"{status.st_size} {status.st_mtime_ns}".encode())
+            digest.update(file.read(2**20))
+            file.seek(-(2**20), os.SEEK_END)
+            digest.update(file.read())
+    return digest.hexdigest()
+
+
+def fingerprint(value: object, default: Callable[[Any], Any] = str) -> str:
+    """SHA-256 of a JSON value in canonical form."""
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), default=default)
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()

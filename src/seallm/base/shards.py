@@ -1,0 +1,55 @@
+"""Run one function over many shards: here, or in a pool of processes.
+
+A shard's result is a file. A shard whose file is already there is skipped, so a killed run continues where it stopped;
+results are returned in the order of the shards, so they do not depend on the number of workers.
+"""
+
+import multiprocessing
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
+from typing import TypeVar
+
+from seallm.base.runtime import Runtime, progress
+
+Shard = TypeVar("Shard")
+
+
+def map_shards(
+    function: Callable[[Shard, Path], None],
+    shards: Sequence[Shard],
+    results: Sequence[Path],
+    title: str,
+    runtime: Runtime,
+) -> None:
+    """Call `function(shard, result)` for every shard whose result is missing.
+
+    Args:
+        function: importable (not a lambda); writes its result atomically.
+        shards: what to work on; must pickle.
+        results: the file each shard ends in.
+        title: shown on the display.
+        runtime: `workers` processes are used; 1 works in this process.
+
+    Raises:
+        Exception: the first error of any shard; the others' finished results stay.
+    """
+    missing = [(s, r) for s, r in zip(shards, results, strict=True) if not r.exists()]
+    with progress(title, len(shards), runtime) as task:
+        task.advance(len(shards) - len(missing))
+        if runtime.workers == 1 or len(missing) <= 1:
+            for shard, result in missing:
+                function(shard, result)
+                task.advance()
+            return
+        # spawn: a forked child would inherit the locks of torch's and Arrow's threads
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(min(runtime.workers, len(missing)), mp_context=context) as pool:
+            futures = [pool.submit(function, shard, result) for shard, result in missing]
+            try:
+                for future in as_completed(futures):
+                    future.result()
+                    task.advance()
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise

@@ -1,0 +1,1 @@
+"""Raw documents in, clean and tiered documents out."""

@@ -1,0 +1,95 @@
+"""One TOML file a language: names, scripts, identification labels, and what the corpus stage must know of its writing.
+
+Adding a language is adding a file `<code>.toml` here, or naming its path in the recipe.
+"""
+
+import functools
+import tomllib
+from importlib import resources
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from seallm.base.errors import RecipeError
+
+Script = Literal["latin", "thai", "lao", "khmer", "myanmar", "han", "other"]
+
+
+class Quality(BaseModel):
+    """Thresholds of the basic quality rules. A unit is a word, or a base-plus-mark cluster where there are no spaces."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    min_units: int = 30
+    """Shortest document kept, in units."""
+    min_mean_unit_letters: float = 1.0
+    """Shortest mean unit, in letters (Gopher rule)."""
+    max_mean_unit_letters: float = 12.0
+    """Longest mean unit, in letters (Gopher rule)."""
+    min_letter_share: float = 0.6
+    """Letters and marks among all characters that are not white space."""
+    max_symbol_share: float = 0.1
+    """Symbols among all characters that are not white space."""
+    max_duplicate_line_share: float = 0.3
+    """Characters in lines that occurred before, among all characters of lines (Gopher rule)."""
+    max_top_ngram_share: float = 0.2
+    """Letters covered by the most frequent 2-gram of units, among all letters of units (Gopher rule)."""
+    max_repeated_ngram_share: float = 0.3
+    """Letters in repeated 10-grams of units, among all letters of units (Gopher rule)."""
+    min_stop_words: int = 0
+    """Different stop words that must occur; 0 switches the rule off."""
+
+
+class Language(BaseModel):
+    """What seallm knows of one language."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    code: str
+    """Short code used everywhere: recipe, folders, reports."""
+    name: str
+    """English name."""
+    native_name: str
+    """Its name in itself."""
+    scripts: tuple[Script, ...]
+    """Scripts it is written in."""
+    spaced: bool
+    """True where spaces stand between words."""
+    identifier_labels: tuple[str, ...]
+    """Labels of this language in fastText's lid.176."""
+    min_identifier_score: float = Field(default=0.4, ge=0, le=1)
+    """Least identification score of a document that is kept."""
+    stop_words: tuple[str, ...] = ()
+    """Frequent function words, lower case."""
+    quality: Quality = Quality()
+    """Thresholds of the quality rules."""
+
+
+@functools.cache
+def known_languages() -> tuple[str, ...]:
+    """Codes of all languages that have a file."""
+    folder = resources.files("seallm") / "languages"
+    return tuple(sorted(p.name.removesuffix(".toml") for p in folder.iterdir() if p.name.endswith(".toml")))
+
+
+@functools.cache
+def load_language(code: str) -> Language:
+    """Read one language file.
+
+    Raises:
+        RecipeError: there is no such file, or it is malformed.
+    """
+    if code not in known_languages():
+        raise RecipeError(
+            f"Unknown language {code!r}. Known: {', '.join(known_languages())}. To add one, write languages/{code}.toml"
+        )
+    file = resources.files("seallm") / "languages" / f"{code}.toml"
+    try:
+        return Language.model_validate({"code": code, **tomllib.loads(file.read_text(encoding="utf-8"))})
+    except (ValidationError, tomllib.TOMLDecodeError) as error:
+        raise RecipeError(f"{file}: {error}") from None
+
+
+def load_languages(codes: tuple[str, ...]) -> dict[str, Language]:
+    """Read several language files, in the given order."""
+    return {code: load_language(code) for code in codes}

@@ -1,0 +1,1 @@
+"""The network and how it speaks: checkpoints, embeddings, chat format, generation, scoring."""

@@ -1,0 +1,1 @@
+"""The model samples answers and judges them itself: preference pairs out."""

@@ -1,0 +1,186 @@
+"""Recipe files: TOML text and `--set` overrides in, a checked `Recipe` out; errors in the words of the file.
+
+Also turns the recipe's field documentation into the reference page `docs/recipe.md`.
+"""
+
+import difflib
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+
+from seallm.base.errors import RecipeError
+from seallm.languages import load_languages
+from seallm.recipe import InputMarker, Recipe
+
+
+def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
+    """Read and check a recipe.
+
+    Args:
+        path: a TOML file.
+        overrides: settings to change, as `pretrain.batch_tokens=4096`; the value is TOML.
+
+    Raises:
+        RecipeError: the file is missing or not TOML, or a setting is unknown, of the wrong type or contradictory.
+    """
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        near = sorted(str(p) for p in path.parent.glob("*.toml")) if path.parent.is_dir() else []
+        raise RecipeError(f"{path} does not exist." + (f" Recipes there: {', '.join(near)}" if near else "")) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, IsADirectoryError) as error:
+        raise RecipeError(f"{path} is not a TOML file: {error}") from None
+    for override in overrides:
+        _apply(values, override)
+    try:
+        recipe = Recipe.model_validate(values)
+    except ValidationError as error:
+        raise RecipeError(f"{path}: " + "; ".join(_explain(e) for e in error.errors())) from None
+    load_languages(tuple(recipe.languages))
+    _check_stages(recipe, path)
+    return recipe
+
+
+def _apply(values: dict[str, Any], override: str) -> None:
+    """Put one `section.key=value` into the nested dictionary."""
+    name, sign, text = override.partition("=")
+    if not sign:
+        raise RecipeError(f"--set {override}: expected key=value, for example --set pretrain.batch_tokens=4096")
+    value: object
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text  # a bare word is a string: --set name=trial
+    *parents, key = name.strip().split(".")
+    place: Any = values
+    for parent in parents:
+        place = place[int(parent)] if isinstance(place, list) and parent.isdigit() else place.setdefault(parent, {})
+        if not isinstance(place, dict | list):
+            raise RecipeError(f"--set {override}: {parent!r} is not a section")
+    if isinstance(place, list):
+        raise RecipeError(f"--set {override}: name the entry by number, for example pretrain.mixtures.0.tokens=1000")
+    place[key] = value
+
+
+def _explain(error: Mapping[str, Any]) -> str:
+    """One pydantic error in the words of the recipe."""
+    place = [str(part) for part in error["loc"]]
+    name = ".".join(place)
+    if error["type"] == "extra_forbidden":
+        known = list(_model_at(place[:-1]).model_fields)
+        near = difflib.get_close_matches(place[-1], known, n=1, cutoff=0.5)
+        hint = f"did you mean `{near[0]}`?" if near else f"known keys: {', '.join(known)}"
+        return f"unknown key `{name}`; {hint}"
+    if error["type"] == "missing":
+        return f"`{name}` is missing"
+    message = str(error["msg"]).removeprefix("Value error, ")
+    if error["type"] == "value_error":
+        return message
+    return f"`{name}` = {error['input']!r}: {message}"
+
+
+def _model_at(place: Sequence[str]) -> type[BaseModel]:
+    """The settings class that a path of keys leads to."""
+    model: type[BaseModel] = Recipe
+    for key in place:
+        if not key.isdigit():
+            model = next(c for c in _classes(model.model_fields[key].annotation))
+    return model
+
+
+def _classes(annotation: object) -> Iterator[type[BaseModel]]:
+    """Settings classes inside an annotation such as `list[Mixture]` or `Corpus | None`."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for argument in get_args(annotation):
+        yield from _classes(argument)
+
+
+def _check_stages(recipe: Recipe, path: Path) -> None:
+    """Stages that need another stage's result, and conditions between sections."""
+    needs = {"vocab": "corpus", "pretrain": "corpus", "hybrid": "corpus", "prefer": "sft", "dpo": "prefer"}
+    for stage, needed in needs.items():
+        if getattr(recipe, stage) is not None and getattr(recipe, needed) is None:
+            raise RecipeError(f"{path}: [{stage}] needs the result of [{needed}], which the recipe does not have")
+    if recipe.vocab is not None and recipe.pretrain is None:
+        raise RecipeError(
+            f"{path}: [vocab] adds tokens that only [pretrain] can teach the model; add it or leave [vocab] out"
+        )
+
+
+def input_paths(section: BaseModel) -> Iterator[str]:
+    """Every path a section names as input, in order."""
+    for name, info in type(section).model_fields.items():
+        value = getattr(section, name)
+        if isinstance(value, BaseModel):
+            yield from input_paths(value)
+        elif value is not None and _is_input(info):
+            yield from value if isinstance(value, list) else [value]
+
+
+def _is_input(info: FieldInfo) -> bool:
+    def marked(annotation: object) -> bool:
+        metadata = getattr(annotation, "__metadata__", ())
+        return any(isinstance(m, InputMarker) for m in metadata) or any(marked(a) for a in get_args(annotation))
+
+    return any(isinstance(m, InputMarker) for m in info.metadata) or marked(info.annotation)
+
+
+def reference_page() -> str:
+    """The Markdown page that documents every setting, from the text under each field."""
+    head = (
+        "# Recipe reference\n\nGenerated by `make docs` from `src/seallm/recipe.py`; do not edit.\n\n"
+        "Every setting can be changed on the command line: `seallm run recipe.toml --set pretrain.batch_tokens=4096`.\n"
+    )
+    return head + "".join(_section_page(Recipe, "", {Recipe}))
+
+
+def _section_page(model: type[BaseModel], place: str, seen: set[type[BaseModel]]) -> Iterator[str]:
+    title = f"`[{place}]`" if place else "The top of the file"
+    yield f"\n## {title}\n\n{(model.__doc__ or '').strip()}\n\n"
+    yield "| setting | type | default | meaning |\n|---|---|---|---|\n"
+    nested = []
+    for name, info in model.model_fields.items():
+        inner = next(_classes(info.annotation), None)
+        if inner is not None:
+            nested.append((name, inner))
+        kind = _type_name(info.annotation).replace("|", "\\|")
+        default = "required" if info.is_required() else f"`{_default_text(info)}`"
+        meaning = info.description or (inner.__doc__ if inner else "") or ""
+        yield f"| `{name}` | {kind} | {default} | {meaning.strip()} |\n"
+    for name, inner in nested:
+        if inner not in seen:
+            seen.add(inner)
+            yield from _section_page(inner, f"{place}.{name}".lstrip("."), seen)
+
+
+def _type_name(annotation: object) -> str:
+    if isinstance(annotation, type) and not get_args(annotation):
+        return "section" if issubclass(annotation, BaseModel) else annotation.__name__
+    text = str(annotation)
+    if "Literal" in text and not text.startswith("list"):
+        return " or ".join(f'"{a}"' for a in get_args(annotation))
+    inner = [
+        _type_name(a)
+        for a in get_args(annotation)
+        if not isinstance(a, InputMarker | FieldInfo) and a is not type(None)
+    ]
+    if text.startswith("list"):
+        return f"list of {inner[0]}"
+    return inner[0] if inner else text
+
+
+def _default_text(info: FieldInfo) -> str:
+    value = info.get_default(call_default_factory=True)
+    if isinstance(value, BaseModel):
+        shown = value.model_dump(exclude_defaults=True)
+        return ", ".join(f"{k} = {v}" for k, v in shown.items()) or "defaults"
+    return "none" if value is None else str(value)
+
+
+if __name__ == "__main__":
+    print(reference_page())

@@ -1,0 +1,1 @@
+"""Talk to a model: terminal chat, OpenAI-shaped API, chat page."""

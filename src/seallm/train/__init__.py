@@ -1,0 +1,1 @@
+"""One loop and its thin stages: base, pretrain, hybrid, sft, dpo."""

@@ -1,0 +1,1 @@
+"""Base tokenizer and corpus in, extended tokenizer out. Needs no torch."""

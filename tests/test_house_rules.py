@@ -1,0 +1,85 @@
+"""The house rules a linter cannot hold: sizes, docstrings, one-way imports, a light start."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "src" / "seallm"
+MAX_FILE_LINES, MAX_FUNCTION_LINES = 350, 60
+FLOOR = {"base", "languages", "recipe"}
+STAGE_PACKAGES = {"corpus", "vocab", "train", "prefer", "evaluate", "serve"}
+MAY_IMPORT: dict[str, set[str]] = {
+    "base": set(),
+    "languages": {"base"},
+    "recipe": {"base", "languages"},
+    "recipe_file": FLOOR,
+    "estimate": FLOOR,
+    "corpus": FLOOR,
+    "vocab": FLOOR,
+    "model": FLOOR,
+    "train": FLOOR | {"model"},
+    "prefer": FLOOR | {"model"},
+    "evaluate": FLOOR | {"model"},
+    "serve": FLOOR | {"model"},
+    "plan": FLOOR | {"recipe_file", "estimate"},
+    "summary": FLOOR | {"plan"},
+    "cli": FLOOR | {"plan", "recipe_file", "summary", "serve"},
+    "__init__": set(),
+}
+WITHOUT_TORCH = ("base", "languages", "recipe", "recipe_file", "estimate", "corpus", "vocab", "plan", "cli")
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imported(tree: ast.AST) -> set[str]:
+    """Every `seallm.*` name the tree imports, at any depth; relative imports fail."""
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"line {node.lineno}: absolute imports only"
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return {name for name in found if name.startswith("seallm.") and name != "seallm.__version__"}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_file(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    tree = ast.parse(text)
+    unit = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    assert text.count("\n") <= MAX_FILE_LINES, f"over {MAX_FILE_LINES} lines: split it"
+    assert ast.get_docstring(tree), "say in a module docstring what turns into what"
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            size = (node.end_lineno or 0) - node.lineno + 1
+            assert size <= MAX_FUNCTION_LINES, f"{node.name} has {size} lines"
+        if isinstance(node, ast.ExceptHandler):
+            swallows = all(isinstance(n, ast.Pass | ast.Continue) for n in node.body)
+            assert not swallows, f"line {node.lineno} swallows an exception"
+    for name in imported(tree):
+        other = name.split(".")[1]
+        assert other == unit or other in MAY_IMPORT[unit], f"{unit} must not import {other}"
+
+
+def test_every_unit_has_a_rule() -> None:
+    units = {p.relative_to(PACKAGE).parts[0].removesuffix(".py") for p in MODULES}
+    assert units - {"sample"} == set(MAY_IMPORT)
+
+
+def test_no_file_is_named_for_nothing() -> None:
+    assert not {p.stem for p in MODULES} & {"utils", "util", "common", "misc", "helpers"}
+
+
+@pytest.mark.parametrize("unit", WITHOUT_TORCH)
+def test_imports_no_torch(unit: str) -> None:
+    names = [module_name(p) for p in MODULES if p.relative_to(PACKAGE).parts[0].removesuffix(".py") == unit]
+    code = f"import sys, importlib; [importlib.import_module(n) for n in {names}]; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0, f"{unit} imports torch"

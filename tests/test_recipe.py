@@ -1,0 +1,84 @@
+"""Recipe files: strict, with errors in the words of the file; every recipe that ships can be planned."""
+
+from pathlib import Path
+
+import pytest
+
+from seallm.base.errors import RecipeError
+from seallm.recipe_file import input_paths, load_recipe, reference_page
+
+ROOT = Path(__file__).parents[1]
+RECIPES = sorted((ROOT / "recipes").glob("*.toml"))
+MINIMAL = 'name = "x"\nlanguages = ["en", "th"]\n[base]\nmodel = "somewhere"\n'
+
+
+def load(tmp_path: Path, text: str, *overrides: str) -> object:
+    path = tmp_path / "r.toml"
+    path.write_text(text, encoding="utf-8")
+    return load_recipe(path, overrides)
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda p: p.stem)
+def test_shipped_recipes_load(path: Path) -> None:
+    assert load_recipe(path).languages[0] == "en"
+
+
+def test_reference_page_is_up_to_date() -> None:
+    assert (ROOT / "docs" / "recipe.md").read_text(encoding="utf-8") == reference_page() + "\n"
+
+
+def test_every_setting_is_documented() -> None:
+    rows = [line for line in reference_page().splitlines() if line.startswith("| `")]
+    assert len(rows) > 80
+    assert not [row for row in rows if row.endswith("|  |")]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (MINIMAL.replace("name", "nam", 1), "did you mean `name`"),
+        (MINIMAL + "[corpus]\ninput = []\n", "unknown key `corpus.input`; did you mean `inputs`"),
+        (MINIMAL + "[corpus]\nzzz = 1\ninputs = []\n", "known keys: inputs"),
+        (MINIMAL + '[corpus]\ninputs = "data"\n', "`corpus.inputs` = 'data': .*list"),
+        (MINIMAL + '[corpus]\ninputs = []\nheld_out_share = "a"\n', "`corpus.held_out_share` = 'a'"),
+        (MINIMAL + "[corpus]\ninputs = []\nheld_out_share = 1.5\n", "less than or equal to 1"),
+        (MINIMAL + "[corpus]\ninputs = []\nminhash_bands = 13\n", "must divide minhash_permutations"),
+        (MINIMAL + '[vocab]\nparallel = "p"\n', r"\[vocab\] needs the result of \[corpus\]"),
+        (MINIMAL + '[corpus]\ninputs = []\n[vocab]\nparallel = "p"\n', "only \\[pretrain\\] can teach"),
+        (MINIMAL.replace('model = "somewhere"', ""), "needs either `model`"),
+        (MINIMAL.replace('"th"', '"xx"'), "Unknown language 'xx'. Known: en"),
+        ("name = ", "not a TOML file"),
+        (MINIMAL.split("[base]")[0], "`base` is missing"),
+        (MINIMAL + "[pretrain]\n[[pretrain.mixtures]]\nnam = 1\n", "`pretrain.mixtures.0.nam`; did you mean `name`"),
+        (MINIMAL.replace('"x"', '"../x"'), "`name` = '../x'"),
+    ],
+)
+def test_mistakes_are_named(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(RecipeError, match=message) as error:
+        load(tmp_path, text)
+    assert "\n" not in str(error.value).replace("TOML", "")
+
+
+def test_a_missing_recipe_lists_those_there() -> None:
+    with pytest.raises(RecipeError, match=r"quickstart\.toml"):
+        load_recipe(ROOT / "recipes" / "quickstartt.toml")
+
+
+def test_overrides(tmp_path: Path) -> None:
+    text = MINIMAL + '[corpus]\ninputs = ["a"]\n[pretrain]\nmixtures = [{name = "a", tiers = ["high"], tokens = 5}]\n'
+    recipe = load(tmp_path, text, "seed=3", "name=trial", "pretrain.mixtures.0.tokens=1_000", "compute.workers=2")
+    assert (recipe.seed, recipe.name, recipe.compute.workers) == (3, "trial", 2)  # type: ignore[attr-defined]
+    assert recipe.pretrain.mixtures[0].tokens == 1000  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("override", ["seed", "seed.x=1", "corpus.zzz=1", "name.x.y=2"])
+def test_bad_overrides_are_named(tmp_path: Path, override: str) -> None:
+    with pytest.raises(RecipeError):
+        load(tmp_path, MINIMAL, override)
+
+
+def test_input_paths_are_found_at_any_depth() -> None:
+    recipe = load_recipe(ROOT / "recipes" / "quickstart.toml")
+    assert list(input_paths(recipe.base)) == ["sample:base/english.jsonl.gz"]
+    assert recipe.evaluate is not None
+    assert set(input_paths(recipe.evaluate)) == {"sample:bench", "sample:parallel", "sample:safety/prompts.jsonl"}
