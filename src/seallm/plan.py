@@ -8,13 +8,13 @@ reads, and the seed: change one setting, and that stage and those that read it r
 import importlib
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import BaseModel
 
 from seallm.base.artifacts import Artifact, StageContext, locked, stage_fingerprint, versions
-from seallm.base.errors import RecipeError
+from seallm.base.errors import DataError, RecipeError
 from seallm.base.files import file_fingerprint, files_under, resolve_path
 from seallm.base.runtime import Runtime, available_cores
 from seallm.estimate import estimate
@@ -59,13 +59,20 @@ KINDS = (
 
 @dataclass(frozen=True)
 class PlannedStage:
-    """A stage of one recipe in one workspace."""
+    """A stage of one recipe in one workspace.
+
+    Attributes:
+        inputs: folders of the stages it reads, by name.
+        files: the files its settings name.
+        missing: one line for each input setting where nothing lies.
+    """
 
     kind: StageKind
     settings: BaseModel
     artifact: Artifact
     inputs: dict[str, Path]
-    files: list[Path] = field(default_factory=list)
+    files: tuple[Path, ...] = ()
+    missing: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -92,11 +99,7 @@ class Plan:
 
 
 def make_plan(recipe: Recipe, recipe_folder: Path, workspace: Path) -> Plan:
-    """Work out folders, inputs and fingerprints; touches nothing.
-
-    Raises:
-        DataError: a file that the recipe names is missing.
-    """
+    """Work out folders, inputs and fingerprints; touches nothing, and only notes what is missing."""
     folder = workspace / recipe.name
     planned: dict[str, PlannedStage] = {}
     for number, kind in enumerate(KINDS, 1):
@@ -124,7 +127,7 @@ def _plan_stage(
     }
     inputs = {name: earlier[stage].artifact.folder for name, stage in reads.items()}
     is_report = kind.name == "report"
-    files = [] if is_report else [f for p in input_paths(settings) for f in files_under(resolve_path(p, recipe_folder))]
+    files, missing = ((), ()) if is_report else _find_files(settings, recipe_folder)
     marks = {name: earlier[stage].artifact.fingerprint for name, stage in reads.items()}
     marks |= {f"{number}/{file.name}": file_fingerprint(file) for number, file in enumerate(files)}
     values = settings.model_dump(mode="json", exclude={"compute"} if is_report else None)
@@ -132,7 +135,19 @@ def _plan_stage(
     if kind.uses_languages:
         languages = [language.model_dump(mode="json") for language in load_languages(tuple(recipe.languages)).values()]
     mark = stage_fingerprint(kind.name, kind.version, {"section": values, "languages": languages}, marks, recipe.seed)
-    return PlannedStage(kind, settings, Artifact(kind.name, folder, mark), inputs, files)
+    return PlannedStage(kind, settings, Artifact(kind.name, folder, mark), inputs, files, missing)
+
+
+def _find_files(settings: BaseModel, recipe_folder: Path) -> tuple[tuple[Path, ...], tuple[str, ...]]:
+    """The files that a section names, and what is missing of them."""
+    files: list[Path] = []
+    missing: list[str] = []
+    for path in input_paths(settings):
+        try:
+            files += files_under(resolve_path(path, recipe_folder))
+        except DataError as error:
+            missing.append(str(error))
+    return tuple(files), tuple(missing)
 
 
 def run_plan(
@@ -147,6 +162,7 @@ def run_plan(
         start: run this stage and those after it.
 
     Raises:
+        DataError: a file that the recipe names is missing.
         RecipeError: a stage that `only` or `start` leaves out is read by the others, and is missing or out of date.
     """
     names = [stage.kind.name for stage in plan.stages]
@@ -168,7 +184,10 @@ def run_plan(
 
 
 def _check_inputs(plan: Plan, chosen: Sequence[PlannedStage]) -> None:
-    """Stages that are read but not run must be finished and up to date."""
+    """Files must be there before anything costs time; stages that are read but not run must be up to date."""
+    missing = [line for stage in chosen if not stage.artifact.is_finished() for line in stage.missing]
+    if missing:
+        raise DataError("; ".join(dict.fromkeys(missing)))
     read = {folder for stage in chosen for folder in stage.inputs.values()}
     for stage in plan.stages:
         if stage.artifact.folder in read and stage not in chosen and not stage.artifact.is_finished():
@@ -221,6 +240,7 @@ def describe(plan: Plan) -> Iterator[tuple[str, str, str, str]]:
         megabytes = sum(f.stat().st_size for f in stage.files) / 1e6
         reads = [folder.name for folder in stage.inputs.values()]
         reads += [f"{len(stage.files)} files, {megabytes:.1f} MB"] if stage.files else []
+        reads += [f"MISSING: {line}" for line in stage.missing]
         yield (
             stage.kind.name,
             state,
