@@ -38,6 +38,13 @@ def test_partial_work_of_the_same_fingerprint_is_continued(artifact: Artifact) -
     assert (artifact.open_partial() / "half").exists()
 
 
+def test_half_written_files_of_a_killed_run_go(tmp_path: Path) -> None:
+    artifact = Artifact("corpus", tmp_path / "corpus", "same")
+    (artifact.open_partial() / "part").mkdir()
+    (artifact.partial / "part" / ".result.json.123.tmp").write_text("ha")
+    assert list((artifact.open_partial() / "part").iterdir()) == []
+
+
 def test_partial_work_of_another_fingerprint_is_thrown_away(artifact: Artifact) -> None:
     (artifact.open_partial() / "half").write_text("1")
     assert not (Artifact("corpus", artifact.folder, "other").open_partial() / "half").exists()

@@ -3,6 +3,7 @@ import json
 from pathlib import Path
 
 import pytest
+import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -57,8 +58,6 @@ def test_packed_lines(tmp_path: Path, suffix: str) -> None:
     if suffix == ".gz":
         path.write_bytes(gzip.compress(data))
     else:
-        import zstandard
-
         path.write_bytes(zstandard.compress(data))
     assert [row["n"] for _, row in read_json_lines(path) if isinstance(row, dict)] == list(range(1000))
 
@@ -105,3 +104,30 @@ def test_large_files_are_fingerprinted_by_their_ends(tmp_path: Path, monkeypatch
 @given(st.dictionaries(st.text(), st.integers() | st.text() | st.lists(st.integers())))
 def test_fingerprint_ignores_order_of_keys(value: dict[str, object]) -> None:
     assert fingerprint(value) == fingerprint(dict(reversed(value.items())))
+
+
+def pack_lines(ending: str) -> bytes:
+    lines = b"".join(b'{"n": %d, "text": "%s"}\n' % (n, bytes(range(97, 123)) * 9) for n in range(9_000))
+    return {".gz": gzip.compress, ".zst": zstandard.compress}[ending](lines)
+
+
+@pytest.mark.parametrize("ending", [".gz", ".zst"])
+def test_a_truncated_archive_is_not_taken_for_a_whole_one(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"rows.jsonl{ending}"
+    path.write_bytes(pack_lines(ending)[:-5])
+    with pytest.raises(DataError, match="is a damaged archive"):
+        list(read_json_lines(path))
+
+
+@pytest.mark.parametrize("ending", [".gz", ".zst"])
+def test_all_parts_of_an_archive_are_read(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"rows.jsonl{ending}"
+    path.write_bytes(pack_lines(ending) * 2)
+    assert sum(1 for _ in read_json_lines(path)) == 18_000
+
+
+def test_an_archive_of_garbage(tmp_path: Path) -> None:
+    for name in ("rows.jsonl.gz", "rows.jsonl.zst"):
+        (tmp_path / name).write_bytes(b"no archive" * 20)
+        with pytest.raises(DataError, match="is a damaged archive"):
+            list(read_json_lines(tmp_path / name))

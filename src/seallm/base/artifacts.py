@@ -105,6 +105,8 @@ class Artifact:
         if not self.partial.exists():
             self.partial.mkdir(parents=True)
             write_json(mark, self.fingerprint)
+        for leftover in self.partial.rglob(".*.tmp"):  # of writes that a kill cut short
+            leftover.unlink()
         return self.partial
 
     def finish(self, manifest: Mapping[str, Any]) -> None:

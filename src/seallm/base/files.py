@@ -9,6 +9,7 @@ import hashlib
 import io
 import json
 import os
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from importlib import resources
@@ -18,6 +19,7 @@ from typing import IO, Any
 from seallm.base.errors import DataError
 
 WHOLE_HASH_BYTES = 64 * 2**20
+ARCHIVE_ERRORS = (EOFError, gzip.BadGzipFile, zlib.error)  # what reading a damaged file of `open_binary` raises
 SAMPLE_PREFIX = "sample:"
 
 
@@ -71,14 +73,56 @@ def read_json(path: Path) -> Any:
 
 
 def open_binary(path: Path) -> IO[bytes]:
-    """Open for reading; `.gz` and `.zst` are unpacked on the way."""
+    """Open for reading; `.gz` and `.zst` are unpacked on the way.
+
+    Raises:
+        ARCHIVE_ERRORS: on reading, where the archive is damaged or ends too early.
+    """
     if path.suffix == ".gz":
         return gzip.open(path, "rb")  # type: ignore[return-value]
     if path.suffix == ".zst":
+        return io.BufferedReader(_ZstandardFile(path))
+    return path.open("rb")
+
+
+class _ZstandardFile(io.RawIOBase):
+    """All frames of a `.zst` file; unlike zstandard's own reader, it does not take a truncated file for a whole one."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("rb")
+        self._frame: Any = None
+        self._packed = self._unpacked = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, target: Any) -> int:
+        while not self._unpacked:
+            packed = self._packed or self._file.read(2**17)
+            if not packed and self._frame is not None:
+                raise EOFError("Compressed file ended before the end of its last frame")
+            if not packed:
+                return 0
+            self._unpacked, self._packed = self._unpack(packed)
+        count = min(len(target), len(self._unpacked))
+        target[:count], self._unpacked = self._unpacked[:count], self._unpacked[count:]
+        return count
+
+    def _unpack(self, packed: bytes) -> tuple[bytes, bytes]:
         import zstandard
 
-        return io.BufferedReader(zstandard.ZstdDecompressor().stream_reader(path.open("rb"), closefd=True))
-    return path.open("rb")
+        self._frame = self._frame or zstandard.ZstdDecompressor().decompressobj()
+        try:
+            unpacked = self._frame.decompress(packed)
+        except zstandard.ZstdError as error:
+            raise EOFError(f"Compressed file is damaged: {error}") from None
+        rest = self._frame.unused_data if self._frame.eof else b""
+        self._frame = None if self._frame.eof else self._frame
+        return unpacked, rest
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
 
 
 def read_json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any] | DataError]]:
@@ -94,7 +138,7 @@ def read_json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any] | DataErro
                     yield number, _parse_line(line, f"{path}:{number}")
     except FileNotFoundError:
         raise DataError(f"{path} does not exist") from None
-    except (EOFError, gzip.BadGzipFile) as error:
+    except ARCHIVE_ERRORS as error:
         raise DataError(
             f"{path} is a damaged archive ({error}); unpack it again or remove it from the inputs"
         ) from None

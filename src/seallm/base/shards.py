@@ -5,6 +5,8 @@ results are returned in the order of the shards, so they do not depend on the nu
 """
 
 import multiprocessing
+import os
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
@@ -44,7 +46,8 @@ def map_shards(
             return
         # spawn: a forked child would inherit the locks of torch's and Arrow's threads
         context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(min(runtime.workers, len(missing)), mp_context=context) as pool:
+        workers = min(runtime.workers, len(missing))
+        with ProcessPoolExecutor(workers, mp_context=context, initializer=_die_with_parent) as pool:
             futures = [pool.submit(function, shard, result) for shard, result in missing]
             try:
                 for future in as_completed(futures):
@@ -53,3 +56,15 @@ def map_shards(
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
+
+
+def _die_with_parent() -> None:
+    """End this worker when its parent is killed: a pool's workers would wait for work for ever."""
+    parent = multiprocessing.parent_process()
+
+    def watch() -> None:
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()

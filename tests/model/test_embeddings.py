@@ -1,0 +1,102 @@
+"""New rows: the mean of the old pieces, by a reference that knows nothing of tokenizers' internals."""
+
+import json
+from typing import Any
+
+import pytest
+import torch
+from tokenizers import Tokenizer
+from transformers import PreTrainedTokenizerFast
+
+from seallm.base.errors import ModelError
+from seallm.model.chat_format import add_chat_tokens
+from seallm.model.checkpoints import new_llama
+from seallm.model.embeddings import extend_model, new_token_pieces
+from tests.model.conftest import KINDS, build_tokenizer
+
+
+def pinned(tokenizer: PreTrainedTokenizerFast) -> dict[str, Any]:
+    """The tokenizer's JSON with added tokens in the vocabulary: else they are renumbered when it grows."""
+    state: dict[str, Any] = json.loads(tokenizer.backend_tokenizer.to_str())
+    state["model"]["vocab"] |= {t["content"]: t["id"] for t in state["added_tokens"]}
+    return state
+
+
+def extend(tokenizer: PreTrainedTokenizerFast, words: list[str]) -> PreTrainedTokenizerFast:
+    """Splice merges that lead to each word (in the vocabulary's own writing) on top of the old ones."""
+    state = pinned(tokenizer)
+    model, next_id = state["model"], len(tokenizer)
+    for word in words:
+        pieces = [piece.value for piece in tokenizer.backend_tokenizer.model.tokenize(word)]
+        left = pieces[0]
+        for right in pieces[1:]:
+            model["merges"].append([left, right])
+            left += right
+            if left not in model["vocab"]:
+                model["vocab"][left] = next_id
+                next_id += 1
+    return PreTrainedTokenizerFast(
+        tokenizer_object=Tokenizer.from_str(json.dumps(state)), bos_token="<s>", eos_token="</s>", unk_token="<unk>"
+    )
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("tie_embeddings", [True, False])
+@pytest.mark.parametrize("method", ["mean", "calibrated-mean"])
+def test_rows_are_means_of_old_pieces(kind: str, tie_embeddings: bool, method: str) -> None:
+    old = build_tokenizer(kind)
+    new = extend(old, ["quartz", "zephyr"])
+    add_chat_tokens(new)
+    model = new_llama(len(old), hidden_size=16, layers=1, heads=2, max_sequence_tokens=8, tie_embeddings=tie_embeddings)
+    before = [m.weight.detach().clone() for m in (model.get_input_embeddings(), model.get_output_embeddings())]
+    ids = extend_model(model, old, new, method)
+    assert ids == list(range(len(old), len(new)))
+    assert model.config.vocab_size == len(new)
+    after = [model.get_input_embeddings().weight, model.get_output_embeddings().weight]
+    assert (after[0] is after[1]) == tie_embeddings
+    vocabulary, old_vocabulary = new.get_vocab(), old.get_vocab()
+    for was, now in zip(before, after, strict=True):
+        assert torch.equal(now[: len(old)], was)
+        for word in ("quartz", "<|im_start|>"):
+            pieces = [old_vocabulary[p.value] for p in old.backend_tokenizer.model.tokenize(word)]
+            expected = was[pieces].mean(dim=0)
+            if method == "calibrated-mean":
+                expected = expected / expected.norm() * was.norm(dim=1).mean()
+            torch.testing.assert_close(now[vocabulary[word]], expected)
+
+
+def test_spare_rows_of_a_padded_model_are_used() -> None:
+    old = build_tokenizer("byte-level")
+    new = extend(old, ["quartz"])
+    model = new_llama(len(old) + 64, hidden_size=16, layers=1, heads=2, max_sequence_tokens=8)
+    ids = extend_model(model, old, new)
+    assert model.get_input_embeddings().weight.shape[0] == len(old) + 64
+    assert ids
+    assert max(ids) < len(old) + 64
+
+
+def test_same_tokenizer_changes_nothing() -> None:
+    tokenizer = build_tokenizer("byte-level")
+    model = new_llama(len(tokenizer), hidden_size=16, layers=1, heads=2, max_sequence_tokens=8)
+    before = model.get_input_embeddings().weight.detach().clone()
+    assert extend_model(model, tokenizer, tokenizer) == []
+    assert torch.equal(model.get_input_embeddings().weight, before)
+
+
+def test_characters_the_base_lacks_start_from_their_bytes() -> None:
+    old = build_tokenizer("spm-first")
+    state = pinned(old)
+    state["model"]["vocab"]["ꦗ"] = len(old)
+    new = PreTrainedTokenizerFast(tokenizer_object=Tokenizer.from_str(json.dumps(state)))
+    expected = [old.convert_tokens_to_ids(f"<0x{byte:02X}>") for byte in "ꦗ".encode()]
+    assert new_token_pieces(old, new) == {len(old): expected}
+
+
+def test_moved_ids_are_refused() -> None:
+    old = build_tokenizer("byte-level")
+    state = json.loads(old.backend_tokenizer.to_str())
+    vocabulary = state["model"]["vocab"]
+    vocabulary["a"], vocabulary["b"] = vocabulary["b"], vocabulary["a"]
+    new = PreTrainedTokenizerFast(tokenizer_object=Tokenizer.from_str(json.dumps(state)))
+    with pytest.raises(ModelError, match="2 tokens of the old tokenizer"):
+        new_token_pieces(old, new)
