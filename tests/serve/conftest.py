@@ -1,0 +1,24 @@
+"""One engine around a tiny model that knows its answers by heart, shared by all tests here."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from seallm.serve.engine import Engine, load_engine
+from tests.serve.small_model import ANSWERS, learn_by_heart, save_small_run
+
+
+@pytest.fixture(scope="session")
+def small_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run folder `small` with a finished sft stage; read-only."""
+    run = tmp_path_factory.mktemp("runs") / "small"
+    save_small_run(run, *learn_by_heart(ANSWERS))
+    return run
+
+
+@pytest.fixture(scope="session")
+def shared_engine(small_run: Path) -> Iterator[Engine]:
+    engine = load_engine(small_run, max_waiting=64)
+    yield engine
+    engine.close()
