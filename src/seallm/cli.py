@@ -12,6 +12,7 @@ import typer
 
 from seallm import __version__
 from seallm.base.errors import SeallmError, workspace_error
+from seallm.base.runtime import calm_threads
 
 if TYPE_CHECKING:
     from seallm.plan import Plan, PlannedStage
@@ -34,6 +35,7 @@ ModelPlace = Annotated[Path, typer.Argument(metavar="MODEL", help="A run, a stag
 
 def main() -> None:
     """Entry point: turn what a user can mend into one line."""
+    calm_threads()
     try:
         app()
     except SeallmError as error:

@@ -113,7 +113,7 @@ class Corpus(Section):
     minhash_bands: Positive = 14
     """Bands of the signature; must divide the permutations. Two documents with one equal band are near duplicates."""
     minhash_shingle_units: Positive = 5
-    """Words in a shingle; scripts without spaces use four clusters for a word."""
+    """Words in a shingle; without spaces, four clusters or two Chinese characters stand for a word."""
 
     @model_validator(mode="after")
     def _bands_divide(self) -> "Corpus":
@@ -282,6 +282,8 @@ class Evaluate(Section):
     """JSONL file of prompts with `kind` harmful or harmless, for refusal and over-refusal."""
     limit: Positive | None = None
     """Examples per task; absent: all."""
+    generation_limit: Positive | None = None
+    """Examples per task that lets the model write, which takes far longer than comparing choices; absent: `limit`."""
     batch_sequences: Positive = 64
     """Sequences scored or generated at once."""
     sample_prompts: Positive = 2

@@ -44,6 +44,14 @@ class Runtime:
         return {"float32": torch.float32, "bfloat16": torch.bfloat16}[self.dtype]
 
 
+def calm_threads() -> None:
+    """Let waiting tensor threads sleep early instead of spinning; call before torch is imported.
+
+    With the default of GNU OpenMP, a second busy program on the same cores makes small models several times slower.
+    """
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+
+
 def available_cores() -> int:
     """Cores this process may use (a container may see fewer than the machine has)."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)

@@ -16,7 +16,11 @@ Script = Literal["latin", "thai", "lao", "khmer", "myanmar", "han", "other"]
 
 
 class Quality(BaseModel):
-    """Thresholds of the basic quality rules. A unit is a word, or a base-plus-mark cluster where there are no spaces."""
+    """Thresholds of the basic quality rules.
+
+    A unit is a word, or a base-plus-mark cluster where there are no spaces. For n-grams, four clusters or two Chinese
+    characters stand for a word.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
@@ -32,12 +36,16 @@ class Quality(BaseModel):
     """Symbols among all characters that are not white space."""
     max_duplicate_line_share: float = 0.3
     """Characters in lines that occurred before, among all characters of lines (Gopher rule)."""
-    max_top_ngram_share: float = 0.2
-    """Letters covered by the most frequent 2-gram of units, among all letters of units (Gopher rule)."""
+    max_top_ngram_share: float = 0.25
+    """Letters covered by the most frequent 2-gram of words, among all letters of units (Gopher rule)."""
     max_repeated_ngram_share: float = 0.3
-    """Letters in repeated 10-grams of units, among all letters of units (Gopher rule)."""
+    """Letters in 10-grams of words that occurred before, among all letters of units (Gopher rule)."""
     min_stop_words: int = 0
-    """Different stop words that must occur; 0 switches the rule off."""
+    """Different stop words that must occur (Gopher rule); 0 switches the rule off."""
+    min_stop_word_share: float = 0.0
+    """Stop words among all units; random words and lists of keywords have next to none. 0 switches the rule off."""
+    max_replacement_share: float = 0.01
+    """U+FFFD among all characters that are not white space: text whose bytes were lost before it came here."""
 
 
 class Language(BaseModel):
@@ -56,11 +64,15 @@ class Language(BaseModel):
     spaced: bool
     """True where spaces stand between words."""
     identifier_labels: tuple[str, ...]
-    """Labels of this language in fastText's lid.176."""
+    """Labels of this language in fastText's lid.176, its own first; a label may belong to several languages."""
     min_identifier_score: float = Field(default=0.4, ge=0, le=1)
-    """Least identification score of a document that is kept."""
+    """Least score of a document that is kept: the labels' probability, or the script's share where it decides."""
     stop_words: tuple[str, ...] = ()
     """Frequent function words, lower case."""
+    telling_words: tuple[str, ...] = ()
+    """Frequent words, lower case, that the languages sharing a label with this one do not use or spell otherwise."""
+    system_prompt: str
+    """Default system prompt of conversations in this language."""
     quality: Quality = Quality()
     """Thresholds of the quality rules."""
 
