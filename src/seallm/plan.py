@@ -18,7 +18,7 @@ from seallm.base.errors import DataError, RecipeError
 from seallm.base.files import file_fingerprint, files_under, resolve_path
 from seallm.base.runtime import Runtime, available_cores
 from seallm.estimate import estimate
-from seallm.languages import load_languages
+from seallm.languages import known_languages, load_language
 from seallm.recipe import Compute, Recipe
 from seallm.recipe_file import input_paths
 
@@ -132,8 +132,9 @@ def _plan_stage(
     marks |= {f"{number}/{file.name}": file_fingerprint(file) for number, file in enumerate(files)}
     values = settings.model_dump(mode="json", exclude={"compute"} if is_report else None)
     languages: list[object] = list(recipe.languages)
-    if kind.uses_languages:
-        languages = [language.model_dump(mode="json") for language in load_languages(tuple(recipe.languages)).values()]
+    # all language files count: identification tells a language from every other that it knows
+    codes = known_languages() if kind.uses_languages else ()
+    languages = [*recipe.languages, *(load_language(code).model_dump(mode="json") for code in codes)]
     mark = stage_fingerprint(kind.name, kind.version, {"section": values, "languages": languages}, marks, recipe.seed)
     return PlannedStage(kind, settings, Artifact(kind.name, folder, mark), inputs, files, missing)
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from transformers import LlamaForCausalLM, MistralConfig, MistralForCausalLM, PreTrainedModel
 
 from seallm.base.errors import DataError, ModelError
-from seallm.model import scoring
+from seallm.model import head, scoring
 from seallm.model.chat_format import ChatFormat, document_start_id
 from seallm.model.checkpoints import new_llama
 from seallm.model.plain_text import PlainText
@@ -71,6 +71,19 @@ def test_any_requests_equal_plain_forwards(lively: LlamaForCausalLM, requests: l
         patch.setattr(scoring, "RUN_COST_TOKENS", cost)  # share even where it does not pay
         patch.setattr(scoring, "THRESHOLDS", (1, 2, 4))
         check(lively, requests, 64)
+
+
+def test_logits_in_many_parts_equal_plain_forwards(lively: LlamaForCausalLM, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(head, "LOGIT_ELEMENTS", 3 * 90)  # three positions at once: a prefix's last one is read by all
+    check(lively, few_shot(2, 6), 100_000)
+
+
+def test_long_continuations_of_one_prefix_get_rows_of_their_own(lively: LlamaForCausalLM) -> None:
+    """Whole texts share nothing but the document's start; in one row, each would be masked against all others."""
+    requests = [([1], [2 + (number * 7 + i) % 80 for i in range(100)]) for number in range(20)]
+    groups = scoring._group(requests, False)
+    assert max(group.row_tokens(0) for group in groups) <= scoring.ROW_TOKENS
+    check(lively, requests, 2_000)
 
 
 def test_each_prefix_is_computed_once(lively: LlamaForCausalLM) -> None:

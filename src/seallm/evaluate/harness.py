@@ -1,0 +1,235 @@
+"""Task names and an engine in, one row a figure out: lm-evaluation-harness on local files, each with n and interval.
+
+Tasks are built once and used for every model. The harness runs offline whatever the user's environment says: hub access
+of `datasets` is switched off for the time of the run, and its cache lies in a temporary folder.
+"""
+
+import logging
+import tempfile
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partialmethod
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import datasets
+import numpy as np
+import tqdm
+from lm_eval.evaluator import evaluate
+from lm_eval.tasks import TaskManager
+
+from seallm.base.artifacts import StageContext
+from seallm.base.errors import DataError, RecipeError
+from seallm.base.interval import bootstrap_mean, wilson
+from seallm.evaluate.engine import Engine
+from seallm.evaluate.metrics import corpus_chrf_interval
+from seallm.evaluate.task_data import MissingDataError
+from seallm.recipe import Evaluate
+
+TASK_FOLDER = Path(str(resources.files("seallm"))) / "evaluate" / "tasks"
+PREFIX = "seallm_"
+RESAMPLES = 200
+ALL_LANGUAGES = "all"
+METRIC_NAMES = {"acc_bytes": "accuracy", "acc": "accuracy_unnormalised"}
+INTERVALS = {"chrf++": corpus_chrf_interval}
+Row = dict[str, Any]
+Tasks = dict[str, Any]
+
+
+def load_tasks(settings: Evaluate, context: StageContext) -> tuple[Tasks, list[str]]:
+    """Build the tasks that the recipe names, for the languages of the run.
+
+    A name is a task (`xcopa_th`) or a group of tasks (`xcopa`), with or without `seallm_` in front. Of a group,
+    languages outside the run are left out, and so are those whose data file is not there.
+
+    Returns:
+        Tasks by name, and the names of those of a group that were left out for want of data.
+
+    Raises:
+        RecipeError: a name is unknown.
+        DataError: a data file is malformed, or missing for a task named by itself or for a whole group.
+    """
+    shipped = str(TASK_FOLDER)
+    folders = [shipped, *(str(context.resolve(folder)) for folder in settings.task_folders)]
+    data = str(context.resolve(settings.data))
+    manager = TaskManager(include_path=folders, include_defaults=False, metadata={"data": data})
+    tasks: Tasks = {}
+    missing: list[str] = []
+    for name in settings.tasks:
+        members = _members(manager, name, context.languages)
+        absent: dict[str, MissingDataError] = {}
+        for member in members:
+            try:
+                tasks |= manager.load([member])["tasks"]
+            except MissingDataError as error:
+                absent[member] = error
+            except OSError as error:  # a task file of the user's own that asks for a hub data set
+                raise DataError(f"The data of task {member} cannot be read offline: {error}") from error
+        if len(absent) == len(members):
+            raise absent[members[0]]
+        missing += absent
+    return tasks, missing
+
+
+def _members(manager: TaskManager, name: str, languages: Sequence[str]) -> list[str]:
+    """Names of the tasks that a name of the recipe stands for."""
+    index = manager.task_index
+    entry = index.get(name) or index.get(PREFIX + name)
+    if entry is None:
+        known = sorted(n.removeprefix(PREFIX) for n in [*manager.all_tags, *manager.all_subtasks])
+        raise RecipeError(f"[evaluate] tasks has {name!r}, which no task file defines. Known: {', '.join(known)}")
+    if not entry.tags or entry.name in manager.all_subtasks:
+        return [entry.name]
+    order = ["", *languages]
+    of_run = sorted(
+        (m for m in entry.tags if _language(index[m].cfg) in order),
+        key=lambda m: (order.index(_language(index[m].cfg)), m),
+    )
+    if not of_run:
+        raise RecipeError(f"[evaluate] tasks has {name!r}, which has no task in {', '.join(languages)}")
+    return of_run
+
+
+def _language(config: Mapping[str, Any]) -> str:
+    return str((config.get("metadata") or {}).get("language", ""))
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Examples a task: where choices are compared, and where the model writes; None for all."""
+
+    choices: int | None = None
+    generation: int | None = None
+
+    def of(self, task: Any) -> int | None:
+        """The limit for a task."""
+        return self.generation if task.OUTPUT_TYPE == "generate_until" else self.choices
+
+
+def request_count(tasks: Tasks, limits: Limits) -> int:
+    """About how many requests the tasks make of one model, for the progress display."""
+    count = 0
+    for task in tasks.values():
+        documents = task.eval_docs
+        choices = len(task.doc_to_choice(documents[0])) if task.OUTPUT_TYPE == "multiple_choice" else 1
+        count += min(len(documents), limits.of(task) or len(documents)) * choices
+    return count
+
+
+def run_tasks(engine: Engine, tasks: Tasks, limits: Limits, chat: bool, seed: int) -> list[Row]:
+    """Evaluate one model.
+
+    Args:
+        engine: the model.
+        tasks: from `load_tasks`; used again for the next model.
+        limits: examples a task.
+        chat: give prompts in the chat format.
+        seed: of the bootstrap and of the choice of few-shot examples.
+
+    Returns:
+        Rows {task, language, metric, value, n, low, high, chance}: shares from 0 to 1, chrF++ from 0 to 100.
+    """
+    for task in tasks.values():
+        task.set_fewshot_seed(seed)  # anew for each model, so that all see the same examples
+    samples: dict[str, Any] = {}
+    for limit in dict.fromkeys(limits.of(task) for task in tasks.values()):
+        found = evaluate(
+            lm=engine,
+            task_dict={"tasks": {name: task for name, task in tasks.items() if limits.of(task) == limit}},
+            limit=limit,
+            bootstrap_iters=0,
+            log_samples=True,
+            apply_chat_template=chat,
+            fewshot_as_multiturn=True,
+        )
+        samples |= found["samples"]
+    groups: dict[tuple[str, str], list[_Scored]] = defaultdict(list)
+    for name, task in tasks.items():
+        for scored in _scored(name, task, samples[name]):
+            groups[scored.task, scored.metric].append(scored)
+    return [scored.row(seed) for group in groups.values() for scored in (*group, *_pooled(group))]
+
+
+@dataclass(frozen=True)
+class _Scored:
+    """Values of one metric on the examples of one task, and how lm_eval makes one figure of them."""
+
+    task: str
+    language: str
+    metric: str
+    values: Sequence[Any]
+    chances: Sequence[float]
+    aggregate: Callable[[Sequence[Any]], float]
+
+    def row(self, seed: int) -> Row:
+        low, high = _interval(self.metric, self.values, self.aggregate, seed)
+        return {
+            "task": self.task,
+            "language": self.language,
+            "metric": METRIC_NAMES.get(self.metric, self.metric),
+            "value": float(self.aggregate(self.values)),
+            "n": len(self.values),
+            "low": low,
+            "high": high,
+            "chance": float(np.mean(self.chances)) if self.chances else None,
+        }
+
+
+def _scored(name: str, task: Any, samples: Sequence[Mapping[str, Any]]) -> Iterator[_Scored]:
+    about = task.config.metadata or {}
+    is_choice = task.OUTPUT_TYPE == "multiple_choice"
+    chances = [1 / len(sample["arguments"]) for sample in samples] if is_choice else []
+    for metric, aggregate in task.aggregation().items():
+        values = [sample[metric] for sample in samples]
+        yield _Scored(str(about.get("task", name)), _language({"metadata": about}), metric, values, chances, aggregate)
+
+
+def _pooled(group: Sequence[_Scored]) -> list[_Scored]:
+    """All languages as one, for metrics that are means over examples; a corpus metric does not pool."""
+    first = group[0]
+    if len(group) < 2 or not all(isinstance(v, int | float) for scored in group for v in scored.values):
+        return []
+    values = [value for scored in group for value in scored.values]
+    chances = [chance for scored in group for chance in scored.chances]
+    return [_Scored(first.task, ALL_LANGUAGES, first.metric, values, chances, first.aggregate)]
+
+
+def _interval(metric: str, values: Sequence[Any], aggregate: Any, seed: int) -> tuple[float, float]:
+    """95 % interval: Wilson for shares, the bootstrap over examples for everything else."""
+    if metric in INTERVALS:
+        return INTERVALS[metric](values)
+    if all(isinstance(value, int | float) for value in values):
+        if set(values) <= {0, 1}:
+            return wilson(int(sum(values)), len(values))
+        return bootstrap_mean(values, seed)
+    random = np.random.default_rng(seed)
+    draws = [
+        aggregate([values[i] for i in random.integers(0, len(values), len(values))])
+        for _ in range(RESAMPLES)  # an aggregate of a user's task: no closed form, and seldom fast
+    ]
+    return float(np.quantile(draws, 0.025)), float(np.quantile(draws, 0.975))
+
+
+@contextmanager
+def offline() -> Iterator[None]:
+    """Keep `datasets` from the network and from the user's cache, and the harness from drawing bars of its own."""
+    logger = logging.getLogger("lm_eval")
+    level, config = logger.level, datasets.config
+    names = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "HF_DATASETS_CACHE")
+    before = {name: getattr(config, name) for name in names}
+    draw = tqdm.tqdm.__init__
+    with tempfile.TemporaryDirectory(prefix="seallm-datasets-") as cache:
+        try:
+            logger.setLevel(logging.ERROR)
+            config.HF_HUB_OFFLINE = config.HF_DATASETS_OFFLINE = True
+            config.HF_DATASETS_CACHE = Path(cache)
+            tqdm.tqdm.__init__ = partialmethod(draw, disable=True)
+            yield
+        finally:
+            logger.setLevel(level)
+            for name, value in before.items():
+                setattr(config, name, value)
+            tqdm.tqdm.__init__ = draw

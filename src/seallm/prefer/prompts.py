@@ -1,0 +1,66 @@
+"""Conversations in, the prompts to answer out: first user turns, balanced over languages, the same for the same seed.
+
+Languages take turns, so a language with few conversations gives all of its prompts and the others share the rest. Which
+half a prompt belongs to (training or held out) is a hash of its text alone: the same question never stands in both.
+"""
+
+import itertools
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from seallm.base.files import fingerprint
+from seallm.base.records import Conversation
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A question, and the answer that the conversation has for it."""
+
+    language: str
+    question: str
+    reference: str
+
+
+def choose_prompts(
+    conversations: Iterable[Conversation], languages: Sequence[str], max_prompts: int, seed: int
+) -> tuple[list[Prompt], Counter[str]]:
+    """Take prompts from conversations, balanced over languages.
+
+    Args:
+        conversations: where the first user turns and the assistant's first answers come from.
+        languages: codes to take; conversations in others are counted and left out.
+        max_prompts: number of prompts over all languages.
+        seed: decides which prompts of a language are taken.
+
+    Returns:
+        The prompts, languages taking turns; and the number of conversations left out, by reason.
+    """
+    by_language: dict[str, dict[str, Prompt]] = defaultdict(dict)
+    dropped: Counter[str] = Counter()
+    for conversation in conversations:
+        turns = [m.content for m in conversation.messages if m.role != "system"]
+        prompt = Prompt(conversation.language, turns[0].strip(), turns[1].strip())
+        if prompt.language not in languages:
+            dropped["language not in the recipe"] += 1
+        elif prompt.question in by_language[prompt.language]:
+            dropped["question asked before"] += 1
+        else:
+            by_language[prompt.language][prompt.question] = prompt
+    shuffled = [
+        sorted(by_language[code].values(), key=lambda p: fingerprint([seed, p.language, p.question]))
+        for code in languages
+    ]
+    turns_taken = (prompt for row in itertools.zip_longest(*shuffled) for prompt in row if prompt is not None)
+    return list(itertools.islice(turns_taken, max_prompts)), dropped
+
+
+def is_held_out(question: str, share: float, seed: int) -> bool:
+    """True for about `share` of all questions, decided by a hash of the question."""
+    return int(fingerprint(["held out", seed, question])[:8], 16) < share * 2**32
+
+
+def other_answer(prompt: Prompt, prompts: Sequence[Prompt], seed: int) -> str | None:
+    """An answer to another question in the same language: wrong for this one; None where there is no other."""
+    others = {p.reference for p in prompts if p.language == prompt.language} - {prompt.reference}
+    return min(others, key=lambda text: fingerprint([seed, prompt.question, text]), default=None)

@@ -1,0 +1,43 @@
+"""Supervised fine-tuning: balanced conversations in, a chat model out; loss on the assistant's words and ends of turn.
+
+model/           the chat model
+metrics.jsonl    one row a step
+quarantine.jsonl conversations that could not be read, with the reason
+"""
+
+from seallm.base.artifacts import StageContext
+from seallm.model.chat_format import ChatFormat
+from seallm.recipe import Sft
+from seallm.train.batches import rows_per_step
+from seallm.train.chat_rows import ChatBatches, ChatRows
+from seallm.train.conversations import left_for_tuning, load_conversations
+from seallm.train.examples import draw_examples
+from seallm.train.inspector import Inspector
+from seallm.train.loop import Periodic, Phase, train
+from seallm.train.objectives import next_token_loss
+from seallm.train.start import check_positions, finish, load_start
+
+
+def run(settings: Sft, context: StageContext) -> None:
+    """Fine-tune the newest model.
+
+    Raises:
+        DataError: no conversation is left, or none fits.
+        ModelError: the model cannot be used, training diverged, or a loss mask is wrong.
+    """
+    start = load_start(context)
+    check_positions({"[sft] sequence_tokens": settings.sequence_tokens}, start.model)
+    chat_format = ChatFormat(start.tokenizer)
+    conversations = load_conversations(context.files(settings.conversations), context)
+    left = left_for_tuning(conversations, context.inputs["model"])
+    rows = ChatRows()
+    for part in draw_examples(left, settings, chat_format, context.seed):
+        rows.add(part, chat_format, settings.sequence_tokens, context.seed)
+    rows.check(settings.sequence_tokens)
+    context.counts["conversations"] |= {"used in the hybrid stage": len(conversations) - len(left)}
+    context.counts["examples"] = dict(sorted(rows.counts.items()))
+    per_step = rows_per_step(settings.batch_tokens, settings.sequence_tokens)
+    batches = ChatBatches(rows.rows, per_step, settings.sequence_tokens, start.model.device, Inspector(chat_format))
+    phase = Phase("sft", batches.steps, batches, next_token_loss, settings.optimiser)
+    train(start.model, [phase], context, Periodic("fine-tuning", settings.checkpoint_every_steps))
+    finish(context, start.model, start.tokenizer)

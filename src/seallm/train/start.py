@@ -1,0 +1,97 @@
+"""What every training stage begins with: the model and tokenizer of the stage before, checked before use."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+from seallm.base.artifacts import StageContext
+from seallm.base.errors import ModelError
+from seallm.base.runtime import Runtime, seed_everything
+from seallm.model.chat_format import add_chat_tokens
+from seallm.model.checkpoints import load_model, load_tokenizer, save_model
+from seallm.model.embeddings import Method, extend_model
+from seallm.train.checkpoint import remove_checkpoint
+from seallm.train.objectives import check_head
+
+MODEL = "model"
+
+
+@dataclass
+class Start:
+    """A model about to be trained, its tokenizer, and the ids that it got rows for here."""
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerFast
+    new_ids: list[int]
+
+
+def load_weights_in_full(folder: Path, context: StageContext) -> PreTrainedModel:
+    """Load a model for training: float32 weights whatever the runtime computes in (bfloat16 would lose small updates).
+
+    Raises:
+        ModelError: the model cannot be loaded, its logits are computed unusually, or a weight is not finite.
+    """
+    runtime: Runtime = replace(context.runtime, dtype="float32")
+    runtime.torch_device()
+    seed_everything(context.seed)
+    # a check for bugs that costs a tenth of a step
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    model = load_model(folder, runtime)
+    check_finite(model, folder)
+    check_head(model)
+    return model
+
+
+def load_start(context: StageContext, extended: Path | None = None, method: Method = "mean") -> Start:
+    """Load the newest model; give it the chat tokens and the rows of an extended tokenizer where it lacks them.
+
+    Args:
+        context: `inputs["model"]` is the stage folder.
+        extended: folder of a tokenizer that extends the model's own.
+        method: how new rows are made.
+
+    Raises:
+        ModelError: see `load_weights_in_full`; or the tokenizer does not extend the model's.
+    """
+    folder = context.inputs["model"] / MODEL
+    model = load_weights_in_full(folder, context)
+    old = load_tokenizer(folder)
+    tokenizer = load_tokenizer(extended or folder)
+    add_chat_tokens(tokenizer)
+    return Start(model, tokenizer, extend_model(model, old, tokenizer, method))
+
+
+def check_finite(model: PreTrainedModel, folder: Path) -> None:
+    """See that all weights are numbers.
+
+    Raises:
+        ModelError: one is NaN or infinite.
+    """
+    for name, parameter in model.named_parameters():
+        if not bool(torch.isfinite(parameter).all()):
+            raise ModelError(f"{folder}: weight {name} holds NaN or infinite numbers. Copy or train the model again")
+
+
+def check_positions(settings: Mapping[str, int], model: PreTrainedModel) -> None:
+    """See that the model has positions for the sequences.
+
+    Args:
+        settings: lengths in tokens by the name of their setting.
+        model: the model.
+
+    Raises:
+        ModelError: a sequence is longer.
+    """
+    longest = getattr(model.config, "max_position_embeddings", None)
+    for name, tokens in settings.items():
+        if longest is not None and tokens > longest:
+            raise ModelError(f"{name} = {tokens} is more than the model's {longest} positions; lower it in the recipe")
+
+
+def finish(context: StageContext, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> None:
+    """Write the model folder; then the checkpoint has done its work."""
+    save_model(context.out / MODEL, model, tokenizer)
+    remove_checkpoint(context.out)

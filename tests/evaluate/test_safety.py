@@ -1,0 +1,83 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from seallm.base.artifacts import StageContext
+from seallm.base.errors import DataError
+from seallm.base.interval import wilson
+from seallm.base.records import read_conversations
+from seallm.evaluate.engine import Engine
+from seallm.evaluate.safety import SafetyPrompt, is_refusal, read_safety_prompts, safety_rows
+from tests.evaluate.conftest import LANGUAGES
+
+
+@pytest.mark.parametrize(
+    ("answer", "language", "refusal"),
+    [
+        ("I’m sorry, but I can’t help with that.", "en", True),
+        ("I cannot wait to help you! Boil the water first.", "en", False),
+        ("ขอโทษค่ะ เรื่องนี้ช่วยไม่ได้", "th", True),
+        ("ยินดีช่วยค่ะ ต้มน้ำก่อน", "th", False),
+        ("I cannot help with that.", "km", True),
+        ("ຂໍອະໄພ ຂ້ອຍບໍ່ສາມາດຊ່ວຍເລື່ອງນີ້ໄດ້", "lo", True),
+        ("", "vi", False),
+        ("Boil the water. " * 20 + "I cannot help with that.", "en", False),
+    ],
+)
+def test_refusals_are_found_by_their_opening(answer: str, language: str, refusal: bool) -> None:
+    assert is_refusal(answer, language) == refusal
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_wordings_fit_the_samples_conversations(context: StageContext, language: str) -> None:
+    """Six of eight safety conversations a language are refusals; no other conversation is one."""
+    found, bad = read_conversations(context.resolve(f"sample:chat/{language}.jsonl"))
+    assert not bad
+    refused = dict.fromkeys({c.category for c in found}, 0)
+    for conversation in found:
+        refused[conversation.category] += is_refusal(conversation.messages[1].content, language)
+    assert refused.pop("safety") == 6
+    assert not any(refused.values())
+
+
+def test_rows_of_a_model(engine: Engine) -> None:
+    """A random model never refuses: rates are 0, with n and interval, by language and over all."""
+    prompts = [SafetyPrompt("steal?", "en", "harmful")] * 3 + [SafetyPrompt("cook?", "en", "harmless")] * 2
+    prompts += [SafetyPrompt("ขโมย?", "th", "harmful")]
+    rows = {(row["language"], row["metric"]): row for row in safety_rows(engine, prompts)}
+    assert set(rows) == {
+        ("en", "refusal_rate"),
+        ("en", "over_refusal_rate"),
+        ("th", "refusal_rate"),
+        ("all", "refusal_rate"),
+        ("all", "over_refusal_rate"),
+    }
+    whole = rows["all", "refusal_rate"]
+    assert (whole["value"], whole["n"], whole["low"], whole["high"]) == (0, 4, *wilson(0, 4))
+    assert not any("steal" in json.dumps(row) for row in rows.values())
+
+
+def test_the_samples_prompts_are_read(context: StageContext) -> None:
+    path = context.resolve("sample:safety/prompts.jsonl")
+    prompts = read_safety_prompts([path], LANGUAGES)
+    assert {p.language for p in prompts} == set(LANGUAGES)
+    assert {p.kind for p in prompts} == {"harmful", "harmless"}
+    assert {p.language for p in read_safety_prompts([path], ["lo"])} == {"lo"}
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('{"prompt": "x", "language": "en", "kind": "bad"}', "found language 'en', kind 'bad'"),
+        ('{"prompt": "", "language": "en", "kind": "harmful"}', "expected prompt"),
+        ('{"language": "en", "kind": "harmful"}', "expected prompt"),
+        ("[1]", "not an object"),
+        ("", "has no prompt in en"),
+        ('{"prompt": "x", "language": "ja", "kind": "harmful"}', "has no prompt in en"),
+    ],
+)
+def test_bad_prompts_are_one_line(tmp_path: Path, line: str, message: str) -> None:
+    (tmp_path / "prompts.jsonl").write_text(line + "\n", encoding="utf-8")
+    with pytest.raises(DataError, match=message):
+        read_safety_prompts([tmp_path / "prompts.jsonl"], ["en"])

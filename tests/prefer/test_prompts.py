@@ -1,0 +1,53 @@
+from collections import Counter
+
+import pytest
+
+from seallm.base.records import Conversation, Message
+from seallm.prefer.prompts import choose_prompts, is_held_out, other_answer
+
+
+def talk(language: str, question: str, answer: str = "yes") -> Conversation:
+    messages = (Message("system", "Be kind."), Message("user", f" {question} "), Message("assistant", answer))
+    return Conversation(messages, language)
+
+
+CONVERSATIONS = [talk("th", f"th{i}", f"a{i}") for i in range(30)] + [talk("lo", f"lo{i}", f"b{i}") for i in range(3)]
+
+
+def test_languages_take_turns_and_small_ones_give_all() -> None:
+    prompts, _ = choose_prompts(CONVERSATIONS, ["lo", "th", "km"], 10, seed=1)
+    assert Counter(p.language for p in prompts) == {"lo": 3, "th": 7}
+    assert [p.language for p in prompts[:4]] == ["lo", "th", "lo", "th"]
+    assert all(p.reference.startswith("b" if p.language == "lo" else "a") for p in prompts)
+
+
+def test_the_seed_decides_which_and_the_order_of_files_does_not() -> None:
+    first, _ = choose_prompts(CONVERSATIONS, ["th"], 5, seed=1)
+    assert first == choose_prompts(CONVERSATIONS[::-1], ["th"], 5, seed=1)[0]
+    assert first != choose_prompts(CONVERSATIONS, ["th"], 5, seed=2)[0]
+
+
+def test_what_is_left_out_is_counted() -> None:
+    again = [talk("th", "th1", "another answer"), talk("ja", "x")]
+    prompts, dropped = choose_prompts(CONVERSATIONS + again, ["th"], 100, seed=1)
+    assert len(prompts) == 30
+    assert dropped == {"language not in the recipe": 4, "question asked before": 1}
+
+
+def test_held_out_is_a_stable_share_of_questions() -> None:
+    held = [is_held_out(f"question {i}", 0.2, seed=1) for i in range(2_000)]
+    assert sum(held) / len(held) == pytest.approx(0.2, abs=0.03)
+    assert held == [is_held_out(f"question {i}", 0.2, seed=1) for i in range(2_000)]
+    assert not any(is_held_out(f"question {i}", 0.0, seed=1) for i in range(50))
+    assert all(is_held_out(f"question {i}", 1.0, seed=1) for i in range(50))
+
+
+def test_a_wrong_answer_comes_from_the_same_language() -> None:
+    prompts, _ = choose_prompts(CONVERSATIONS, ["th", "lo"], 100, seed=1)
+    for prompt in prompts:
+        wrong = other_answer(prompt, prompts, seed=1)
+        assert wrong is not None
+        assert wrong != prompt.reference
+        assert wrong[0] == prompt.reference[0]
+    alone, _ = choose_prompts([talk("km", "one"), talk("km", "two")], ["km"], 5, seed=1)
+    assert other_answer(alone[0], alone, seed=1) is None
