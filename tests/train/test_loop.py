@@ -99,6 +99,16 @@ def test_the_same_run_twice_gives_the_same_bits(make_context: MakeContext) -> No
     assert weights(first) == weights(second)
 
 
+def test_two_threads_give_the_same_bits_every_time(make_context: MakeContext) -> None:
+    torch.set_num_threads(2)
+    found = []
+    for name in ("one", "two"):
+        model = tiny_llama(2_000, hidden_size=128)  # large enough for the threads to share the work
+        train(model, [make_phase(steps=3)], make_context(name), Periodic("toy", 100))
+        found.append(weights(model))
+    assert found[0] == found[1]
+
+
 @pytest.mark.parametrize("killed", [[0], [5], [3, 4, 9], [6, 6, 7]])
 def test_a_killed_run_ends_in_the_same_bits(killed: list[int], make_context: MakeContext) -> None:
     calm = make_context("calm")

@@ -61,7 +61,10 @@ def sft_settings(chat: Path, **changes: Any) -> Sft:
 @pytest.fixture
 def documents(tmp_path: Path) -> Path:
     rows = [{"id": str(n), "text": text} for n, text in enumerate(varied(ENGLISH, 30))]
-    return write_chat(tmp_path / "documents.jsonl", [*rows, {"id": "empty", "text": " "}])
+    path = write_chat(tmp_path / "documents.jsonl", [*rows, {"id": "empty", "text": " "}])
+    with path.open("a") as file:
+        file.write("{broken\n")
+    return path
 
 
 def base_settings(documents: Path, **changes: Any) -> Base:
@@ -81,8 +84,11 @@ def test_a_tiny_base_is_trained_and_loads_anywhere(documents: Path, make_context
     assert len(losses) == 12
     assert losses[-1] < losses[0] - 0.5
     assert {p.name for p in context.out.iterdir()} == {MODEL, "metrics.jsonl", "quarantine.jsonl"}
-    assert context.counts["quarantined"] == 1
-    assert rows_of(context.out / "quarantine.jsonl") == [{"where": "documents.jsonl:31", "reason": "no text"}]
+    assert context.counts["quarantined"] == 2
+    first, second = rows_of(context.out / "quarantine.jsonl")
+    assert first == {"where": "documents.jsonl:31", "reason": "no text"}
+    assert second["where"] == "documents.jsonl:32"
+    assert second["reason"].startswith("not a JSON object")
 
 
 def test_the_base_is_the_same_every_time(documents: Path, make_context: MakeContext) -> None:
@@ -96,6 +102,11 @@ def test_a_base_without_any_text_is_an_error(tmp_path: Path, make_context: MakeC
     path = write_chat(tmp_path / "documents.jsonl", [{"id": "1"}])
     with pytest.raises(DataError, match=r"documents\.jsonl"):
         base.run(base_settings(path), make_context("base"))
+
+
+def test_a_base_with_sequences_beyond_its_positions_is_an_error(documents: Path, make_context: MakeContext) -> None:
+    with pytest.raises(ModelError, match=r"\[base\.train\] sequence_tokens = 64 .* 32 positions"):
+        base.run(base_settings(documents, max_sequence_tokens=32), make_context("base"))
 
 
 def test_letters_stay_with_their_marks_and_digits_apart(tokenizer: PreTrainedTokenizerFast) -> None:

@@ -2,6 +2,8 @@
 
 With it the extended model reads a new token about as it read the old pieces, which is where continued pre-training
 takes over. `calibrated-mean` also scales the row to the usual norm: a mean of several rows is shorter than any of them.
+`standardised-mean` gives the new rows the centre and the spread of the old ones: a base that never saw a script has
+pushed all its bytes to one place (cosine 0.92 in the quickstart's base), and means of them would be all but equal.
 """
 
 from collections.abc import Mapping
@@ -13,7 +15,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from seallm.base.errors import ModelError
 from seallm.model.plain_text import PlainText
 
-Method = Literal["mean", "calibrated-mean"]
+Method = Literal["mean", "calibrated-mean", "standardised-mean"]
 
 
 def extend_model(
@@ -86,4 +88,7 @@ def _fill(weight: torch.Tensor, pieces: Mapping[int, list[int]], used: torch.Ten
     rows[lengths == 0] = old.mean(dim=0)  # a text that the old tokenizer has no pieces for
     if method == "calibrated-mean":
         rows *= old.norm(dim=1).mean() / rows.norm(dim=1, keepdim=True).clamp(min=1e-12)
+    if method == "standardised-mean":
+        deviations, usual = rows - rows.mean(dim=0), (old - old.mean(dim=0)).norm(dim=1).mean()
+        rows = old.mean(dim=0) + deviations * usual / deviations.norm(dim=1).mean().clamp(min=1e-12)
     weight[torch.tensor(list(pieces), device=weight.device)] = rows.to(weight.dtype)

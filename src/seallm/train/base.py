@@ -18,15 +18,14 @@ from seallm.base.artifacts import StageContext
 from seallm.base.errors import DataError
 from seallm.base.files import atomic_writer, read_json_lines, write_json_lines
 from seallm.base.records import DOCUMENT_SCHEMA
-from seallm.base.runtime import seed_everything
 from seallm.model.checkpoints import load_tokenizer, new_llama, resolve_base
 from seallm.recipe import Base, TrainBase
 from seallm.train.batches import rows_per_step
 from seallm.train.loop import Periodic, Phase, train
 from seallm.train.mixture import Balance, TextBatches, make_rows
 from seallm.train.objectives import next_token_loss
-from seallm.train.start import finish, load_weights_in_full
-from seallm.train.store import build_store, tokenizer_mark
+from seallm.train.start import check_positions, finish, load_weights_in_full, prepare_torch
+from seallm.train.store import TokenStore, build_store, tokenizer_mark
 from seallm.train.stream import Source
 
 BEGIN, END = "<s>", "</s>"
@@ -84,17 +83,12 @@ def learn_tokenizer(texts: Sequence[str], vocabulary_tokens: int) -> PreTrainedT
 
 
 def _train(settings: TrainBase, context: StageContext) -> None:
+    """Learn the tokenizer, then train the model, in a working folder that goes when both are done."""
     work = context.out / WORK
-    documents = work / "documents.parquet"
     texts = _read_texts(context.files(settings.documents), context)
     tokenizer = learn_tokenizer(texts, settings.vocabulary_tokens)
-    tokenizer.save_pretrained(str(work / "tokenizer"))
-    _write_documents(documents, texts, context.languages[0])
-    mark = tokenizer_mark(work / "tokenizer", tokenizer)
-    name = f"{context.languages[0]}.high"
-    store = build_store(work / "tokens", {name: documents}, mark, context.runtime)
-    device = context.runtime.torch_device()
-    seed_everything(context.seed)
+    store = _open_store(work, texts, tokenizer, context)
+    device = prepare_torch(context)
     model = new_llama(
         len(tokenizer),
         hidden_size=settings.hidden_size,
@@ -103,27 +97,32 @@ def _train(settings: TrainBase, context: StageContext) -> None:
         max_sequence_tokens=settings.max_sequence_tokens,
         seed=context.seed,
     ).to(device)
+    check_positions({"[base.train] sequence_tokens": settings.sequence_tokens}, model)
     per_step = rows_per_step(settings.batch_tokens, settings.sequence_tokens)
-    sources = {name: (Source(name, store.lengths(name), context.seed), 0)}
-    rows = make_rows(
-        "base",
-        store,
-        sources,
-        Balance(context.languages[0], 1.0, 1.0),
-        settings.steps * per_step,
-        settings.sequence_tokens,
-    )
+    sources = {name: (Source(name, store.lengths(name), context.seed), 0) for name in store.tokens}
+    balance = Balance(context.languages[0], 1.0, 1.0)
+    rows = make_rows("base", store, sources, balance, settings.steps * per_step, settings.sequence_tokens)
     context.counts.update(
         parameters=sum(p.numel() for p in model.parameters()),
         vocabulary_tokens=len(tokenizer),
         documents=len(texts),
-        tokens=len(store.tokens[name]),
+        tokens=sum(map(len, store.tokens.values())),
         sources=rows.summary(),
     )
     phase = Phase("base", settings.steps, TextBatches(rows, per_step, device), next_token_loss, settings.optimiser)
     train(model, [phase], context, Periodic("training the base", CHECKPOINT_EVERY_STEPS))
     finish(context, model, tokenizer)
     shutil.rmtree(work)
+
+
+def _open_store(
+    work: Path, texts: Sequence[str], tokenizer: PreTrainedTokenizerFast, context: StageContext
+) -> TokenStore:
+    tokenizer.save_pretrained(str(work / "tokenizer"))
+    documents = work / "documents.parquet"
+    _write_documents(documents, texts, context.languages[0])
+    mark = tokenizer_mark(work / "tokenizer", tokenizer)
+    return build_store(work / "tokens", {f"{context.languages[0]}.high": documents}, mark, context.runtime)
 
 
 def _read_texts(files: Sequence[Path], context: StageContext) -> list[str]:
@@ -135,7 +134,7 @@ def _read_texts(files: Sequence[Path], context: StageContext) -> list[str]:
             if isinstance(text, str) and text.strip():
                 texts.append(text)
             else:
-                reason = str(row) if isinstance(row, DataError) else "no text"
+                reason = str(row).removeprefix(f"{path}:{number}: ") if isinstance(row, DataError) else "no text"
                 bad.append({"where": f"{path.name}:{number}", "reason": reason})
     write_json_lines(context.out / "quarantine.jsonl", bad)
     context.counts["quarantined"] = len(bad)

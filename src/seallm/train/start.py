@@ -28,17 +28,23 @@ class Start:
     new_ids: list[int]
 
 
+def prepare_torch(context: StageContext) -> torch.device:
+    """Seat torch on the runtime's threads and device, seeded and deterministic."""
+    device = context.runtime.torch_device()
+    seed_everything(context.seed)
+    # a check for bugs that costs a tenth of a step
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    return device
+
+
 def load_weights_in_full(folder: Path, context: StageContext) -> PreTrainedModel:
     """Load a model for training: float32 weights whatever the runtime computes in (bfloat16 would lose small updates).
 
     Raises:
         ModelError: the model cannot be loaded, its logits are computed unusually, or a weight is not finite.
     """
+    prepare_torch(context)
     runtime: Runtime = replace(context.runtime, dtype="float32")
-    runtime.torch_device()
-    seed_everything(context.seed)
-    # a check for bugs that costs a tenth of a step
-    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     model = load_model(folder, runtime)
     check_finite(model, folder)
     check_head(model)
