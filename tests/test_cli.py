@@ -70,6 +70,7 @@ def test_recipe_mistakes(tmp_path: Path, text: str, message: str) -> None:
 def test_a_base_folder_without_a_tokenizer(tmp_path: Path) -> None:
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "config.json").write_text('{"model_type": "llama"}')
+    (tmp_path / "model" / "model.safetensors").write_bytes(b"")
     recipe = write_recipe(tmp_path, '[base]\nmodel = "model"\n')
     error = one_line_error(seallm("run", recipe, "--workspace", tmp_path / "runs"))
     assert "tokenizer" in error

@@ -97,5 +97,5 @@ def test_the_report_stands_alone(run: Path) -> None:
     page = (run / "10-report" / "report.html").read_text(encoding="utf-8")
     assert len(page) > 100_000
     assert "http://" not in page.replace("http://www.w3.org", "")
-    for word in ("funnel", "Burmese", "bits per byte", "95"):
+    for word in ("Corpus", "Burmese", "bits per byte", "95"):
         assert word in page

@@ -77,13 +77,16 @@ def new_token_pieces(
 
 @torch.no_grad()
 def _fill(weight: torch.Tensor, pieces: Mapping[int, list[int]], used: torch.Tensor, method: Method) -> None:
-    """Overwrite the rows of the new ids of one matrix (V, H)."""
-    old = weight[used].float()  # (U, H): spare rows of a padded model do not count
+    """Overwrite the rows of the new ids of one matrix (V, H).
+
+    In double precision: sums in single precision round differently with the memory they happen to lie in.
+    """
+    old = weight[used].double()  # (U, H): spare rows of a padded model do not count
     lengths = torch.tensor([len(p) for p in pieces.values()], device=weight.device)
     flat = torch.tensor([i for p in pieces.values() for i in p], device=weight.device, dtype=torch.long)
     owner = torch.repeat_interleave(torch.arange(len(pieces), device=weight.device), lengths)
-    rows = torch.zeros(len(pieces), weight.shape[1], device=weight.device)
-    rows.index_add_(0, owner, weight[flat].float())
+    rows = torch.zeros(len(pieces), weight.shape[1], device=weight.device, dtype=torch.float64)
+    rows.index_add_(0, owner, weight[flat].double())
     rows /= lengths.clamp(min=1).unsqueeze(1)
     rows[lengths == 0] = old.mean(dim=0)  # a text that the old tokenizer has no pieces for
     if method == "calibrated-mean":
