@@ -10,7 +10,6 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 MINIMAL = 'name = "x"\nlanguages = ["en", "th"]\n'
-DOCUMENTS = '{"id": "1", "text": "The cat sat on the mat, and the dog looked at it from the door of the house."}\n'
 
 
 def seallm(*arguments: str | Path, **options: object) -> subprocess.CompletedProcess[str]:
@@ -86,9 +85,7 @@ def test_an_unwritable_workspace(tmp_path: Path) -> None:
 
 def test_a_full_disk_keeps_what_is_finished(tmp_path: Path) -> None:
     """A file size limit stands in for a full disk: writing fails midway in the same way."""
-    text = "".join(DOCUMENTS.replace('"1"', f'"{n}"').replace("mat", f"mat {n * 7919}") for n in range(20_000))
-    (tmp_path / "raw.jsonl").write_text(text)
-    recipe = write_recipe(tmp_path, '[base]\nmodel = "model"\n[corpus]\ninputs = ["raw.jsonl"]\n')
+    recipe = write_recipe(tmp_path, '[base]\nmodel = "model"\n[corpus]\ninputs = ["sample:documents/th.jsonl.gz"]\n')
     arguments = ("run", recipe, "--only", "corpus", "--workspace", tmp_path / "runs", "--set", "compute.workers=1")
 
     def limit() -> None:

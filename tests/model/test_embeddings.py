@@ -11,7 +11,7 @@ from transformers import PreTrainedTokenizerFast
 from seallm.base.errors import ModelError
 from seallm.model.chat_format import add_chat_tokens
 from seallm.model.checkpoints import new_llama
-from seallm.model.embeddings import extend_model, new_token_pieces
+from seallm.model.embeddings import _fill, extend_model, new_token_pieces
 from tests.model.conftest import KINDS, build_tokenizer
 
 
@@ -100,3 +100,16 @@ def test_moved_ids_are_refused() -> None:
     new = PreTrainedTokenizerFast(tokenizer_object=Tokenizer.from_str(json.dumps(state)))
     with pytest.raises(ModelError, match="2 tokens of the old tokenizer"):
         new_token_pieces(old, new)
+
+
+def test_standardised_rows_have_the_centre_and_the_spread_of_the_old_ones() -> None:
+    generator = torch.Generator().manual_seed(0)
+    weight = torch.randn(60, 16, generator=generator)
+    weight[:20] = 9.0 + 0.01 * weight[:20]  # bytes that were never trained: all in one place, far away
+    pieces = {number: [number % 20, (7 * number + 3) % 20] for number in range(50, 60)}
+    used = torch.arange(50)
+    _fill(weight, pieces, used, "standardised-mean")
+    old, new = weight[:50], weight[50:]
+    torch.testing.assert_close(new.mean(0), old.mean(0), rtol=0, atol=1e-5)
+    spreads = [(rows - rows.mean(0)).norm(dim=1).mean() for rows in (old, new)]
+    torch.testing.assert_close(spreads[0], spreads[1])
