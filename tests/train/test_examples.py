@@ -5,7 +5,7 @@ import pytest
 from seallm.base.records import Conversation, Message
 from seallm.languages import load_language
 from seallm.model.chat_format import ChatFormat
-from seallm.recipe import Optimiser, Sft
+from seallm.recipe_training import Optimiser, Sft
 from seallm.train.examples import CRITERIA, Example, add_system_prompts, draw_examples, join_turns, judging_exercises
 
 SETTINGS = Sft(

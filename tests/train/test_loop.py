@@ -8,7 +8,7 @@ from transformers import LlamaForCausalLM, PreTrainedModel
 
 from seallm.base.artifacts import StageContext
 from seallm.base.errors import CheckpointError, ModelError
-from seallm.recipe import Optimiser
+from seallm.recipe_training import Optimiser
 from seallm.train.batches import TokenBatch, step_batch
 from seallm.train.checkpoint import FILE, FOLDER, remove_checkpoint
 from seallm.train.loop import MAX_SKIPPED_STEPS, METRICS, Periodic, Phase, StepBatch, train

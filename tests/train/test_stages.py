@@ -16,7 +16,8 @@ from seallm.base.files import read_json
 from seallm.base.records import write_preferences
 from seallm.model.chat_format import ChatFormat
 from seallm.model.checkpoints import load_tokenizer, save_model
-from seallm.recipe import Base, Dpo, Hybrid, Mixture, Optimiser, Pretrain, Sft, TrainBase
+from seallm.recipe import Base
+from seallm.recipe_training import Dpo, Hybrid, Mixture, Optimiser, Pretrain, Sft, TrainBase
 from seallm.train import base, dpo, hybrid, pretrain, sft
 from seallm.train.start import MODEL
 from tests.folders import digests

@@ -19,7 +19,8 @@ from seallm.base.errors import DataError
 from seallm.base.files import atomic_writer, read_json_lines, write_json_lines
 from seallm.base.records import DOCUMENT_SCHEMA
 from seallm.model.checkpoints import load_tokenizer, new_llama, resolve_base
-from seallm.recipe import Base, TrainBase
+from seallm.recipe import Base
+from seallm.recipe_training import TrainBase
 from seallm.train.batches import rows_per_step
 from seallm.train.loop import Periodic, Phase, train
 from seallm.train.mixture import Balance, TextBatches, make_rows

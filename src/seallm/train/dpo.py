@@ -26,7 +26,7 @@ from seallm.base.files import atomic_writer, file_fingerprint, fingerprint, writ
 from seallm.base.interval import wilson
 from seallm.base.records import read_preferences
 from seallm.model.chat_format import ChatFormat
-from seallm.recipe import Dpo
+from seallm.recipe_training import Dpo
 from seallm.train.batches import MICRO_BATCH_TOKENS
 from seallm.train.loop import METRICS, Periodic, Phase, StepBatch, train
 from seallm.train.objectives import dpo_loss

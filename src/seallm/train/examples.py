@@ -15,7 +15,8 @@ from seallm.base.records import Conversation, Message
 from seallm.languages import load_language
 from seallm.model.chat_format import ChatFormat
 from seallm.model.judge_format import judging_exercise
-from seallm.recipe import Prefer, Sft
+from seallm.recipe import Prefer
+from seallm.recipe_training import Sft
 from seallm.train.conversations import balanced_epoch
 from seallm.train.stream import random_generator
 

@@ -20,7 +20,7 @@ from seallm.base.artifacts import StageContext
 from seallm.base.errors import DataError
 from seallm.base.records import Conversation, Tier
 from seallm.model.chat_format import ChatFormat
-from seallm.recipe import Hybrid
+from seallm.recipe_training import Hybrid
 from seallm.train.batches import TokenBatch, rows_per_step, step_batch
 from seallm.train.chat_rows import ChatRows
 from seallm.train.conversations import is_hybrid_part, load_conversations, write_used

@@ -18,7 +18,7 @@ from seallm.base.artifacts import StageContext
 from seallm.base.errors import ModelError
 from seallm.base.files import fingerprint
 from seallm.base.runtime import Task, progress
-from seallm.recipe import Optimiser
+from seallm.recipe_training import Optimiser
 from seallm.train.checkpoint import Position, load_moments, load_weights, read_position, save_checkpoint
 from seallm.train.schedule import learning_rate, make_optimiser
 from seallm.train.step_log import StepLog

@@ -17,7 +17,7 @@ from transformers import PreTrainedTokenizerFast
 
 from seallm.base.artifacts import StageContext, timed
 from seallm.base.errors import DataError
-from seallm.recipe import Mixture
+from seallm.recipe_training import Mixture
 from seallm.train.batches import TokenBatch, rows_per_step, step_batch
 from seallm.train.loop import StepBatch
 from seallm.train.segments import Segment

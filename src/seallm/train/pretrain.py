@@ -12,7 +12,7 @@ from seallm.base.artifacts import StageContext, timed
 from seallm.base.errors import ModelError
 from seallm.base.records import Tier
 from seallm.model.checkpoints import load_tokenizer
-from seallm.recipe import Mixture, Pretrain
+from seallm.recipe_training import Mixture, Pretrain
 from seallm.train.batches import TokenBatch, rows_per_step
 from seallm.train.held_out import HeldOut, measure_bits_per_byte, read_held_out
 from seallm.train.loop import Periodic, Phase, train

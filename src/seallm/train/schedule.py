@@ -4,7 +4,7 @@ import math
 
 import torch
 
-from seallm.recipe import Optimiser
+from seallm.recipe_training import Optimiser
 
 BETAS = (0.9, 0.95)  # the usual choice for language models since GPT-3
 EPSILON = 1e-8

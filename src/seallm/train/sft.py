@@ -7,7 +7,7 @@ quarantine.jsonl conversations that could not be read, with the reason
 
 from seallm.base.artifacts import StageContext
 from seallm.model.chat_format import ChatFormat
-from seallm.recipe import Sft
+from seallm.recipe_training import Sft
 from seallm.train.batches import rows_per_step
 from seallm.train.chat_rows import ChatBatches, ChatRows
 from seallm.train.conversations import left_for_tuning, load_conversations
