@@ -29,6 +29,7 @@ from seallm.train.inspector import Inspector
 from seallm.train.loop import Periodic, Phase, StepBatch, train
 from seallm.train.mixture import Balance, TextRows, make_rows, open_store
 from seallm.train.objectives import next_token_loss
+from seallm.train.processes import in_turn
 from seallm.train.segments import Segment
 from seallm.train.start import check_positions, finish, load_start
 from seallm.train.stream import SHARE_UNITS, Source, random_generator
@@ -85,7 +86,8 @@ def run(settings: Hybrid, context: StageContext) -> None:
     share = round(settings.conversation_share * SHARE_UNITS)
     num_chat = chat_rows(steps * per_step, share)
     chat = _chat(settings, context, chat_format, num_chat)
-    store = open_store(context, start.tokenizer, get_args(Tier))
+    with in_turn():
+        store = open_store(context, start.tokenizer, get_args(Tier))
     sources = {name: (Source(f"hybrid {name}", store.lengths(name), context.seed), 0) for name in store.tokens}
     balance = Balance(context.languages[0], settings.base_language_share, settings.temperature)
     num_text = max(1, steps * per_step - num_chat)

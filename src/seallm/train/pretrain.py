@@ -18,7 +18,8 @@ from seallm.train.held_out import HeldOut, measure_bits_per_byte, read_held_out
 from seallm.train.loop import Periodic, Phase, train
 from seallm.train.mixture import TextBatches, TextRows, curriculum, open_store
 from seallm.train.objectives import next_token_loss
-from seallm.train.start import MODEL, Start, check_positions, finish, load_start, load_weights_in_full
+from seallm.train.processes import from_first, in_turn
+from seallm.train.start import MODEL, Start, check_positions, finish, load_start, load_weights_in_full, prepare_torch
 from seallm.train.step_log import StepLog
 from seallm.train.store import TokenStore
 
@@ -34,17 +35,24 @@ def run(settings: Pretrain, context: StageContext) -> None:
     """
     held_out = read_held_out(context.inputs["corpus"], context.languages)
     log = StepLog(context.out / BITS_PER_BYTE)
-    if not any(row["step"] == "base" for row in log.rows()):
-        log.put("base", _measure_base(settings, context, held_out))
+    prepare_torch(context)
+    if not from_first(lambda: any(row["step"] == "base" for row in log.rows())):
+        log.put("base", from_first(lambda: _measure_base(settings, context, held_out)))
     extended = context.inputs["vocab"] / TOKENIZER if "vocab" in context.inputs else None
     start = load_start(context, extended, settings.embedding_init)
     check_positions({"[pretrain] sequence_tokens": settings.sequence_tokens}, start.model)
-    phases = _phases(settings, context, start, open_store(context, start.tokenizer, get_args(Tier)))
+    with in_turn():
+        store = open_store(context, start.tokenizer, get_args(Tier))
+    phases = _phases(settings, context, start, store)
 
-    def measure(step: int, *, full: bool = False) -> None:
+    def measure(step: int, *, full: bool = False) -> float:
+        is_full, length = full or not step, settings.sequence_tokens
         with timed(context.timings, "measuring_seconds"):
-            length = settings.sequence_tokens
-            log.put(step, measure_bits_per_byte(start.model, start.tokenizer, held_out, length, full=full or not step))
+            rows = from_first(
+                lambda: measure_bits_per_byte(start.model, start.tokenizer, held_out, length, full=is_full)
+            )
+        log.put(step, rows)
+        return sum(row["bits_per_byte"] for row in rows) / max(len(rows), 1)
 
     periodic = Periodic(
         "pre-training", settings.checkpoint_every_steps, measure, settings.evaluate_every_steps, logs=[log]

@@ -107,8 +107,12 @@ def from_first(make: Callable[[], Value]) -> Value:
 
 def sums_over_processes(numbers: Sequence[torch.Tensor]) -> list[float]:
     """Each number (a scalar tensor) summed over all processes."""
-    together = torch.stack([n.detach().double() for n in numbers])
-    if "patient" in _groups:
-        dist.all_reduce(together)
-    found: list[float] = together.tolist()
+    found: list[float] = sum_tensor(torch.stack([n.detach().double() for n in numbers])).tolist()
     return found
+
+
+def sum_tensor(tensor: torch.Tensor) -> torch.Tensor:
+    """A tensor summed over all processes, in place."""
+    if "patient" in _groups:
+        dist.all_reduce(tensor)
+    return tensor
