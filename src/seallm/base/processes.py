@@ -68,7 +68,7 @@ def run_processes(function: Callable[..., Any], arguments: Sequence[Any], count:
         for rank in range(count):
             ours, theirs = spawn.Pipe(duplex=False)
             place = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": count, "MASTER_ADDR": HERE, "MASTER_PORT": port}
-            process = spawn.Process(target=_member, args=(function, arguments, place, theirs), daemon=True)
+            process = spawn.Process(target=_member, args=(function, arguments, place, theirs))
             process.start()
             theirs.close()
             members.append(_Member(process, ours))

@@ -115,6 +115,13 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
 
 
+def gpu_count() -> int:
+    """GPUs that torch sees on this machine; asking does not occupy them."""
+    import torch
+
+    return torch.cuda.device_count()
+
+
 def seed_everything(seed: int, *, deterministic: bool = True) -> None:
     """Seed Python, numpy and torch, and ask torch for its deterministic kernels.
 
@@ -176,7 +183,7 @@ class _SilentTask:
 @contextmanager
 def progress(title: str, total: float, runtime: Runtime) -> Iterator[Task]:
     """A live bar on a terminal, a line now and then in a log, nothing where it is switched off."""
-    if not runtime.show_progress:
+    if not runtime.show_progress or own_place().rank:  # of several processes, the first speaks for all
         yield _SilentTask()
     elif sys.stderr.isatty() or sys.stdout.isatty():
         task = _RichTask(title, total)
