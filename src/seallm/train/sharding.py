@@ -46,9 +46,11 @@ class TrainedModel:
         model: what is trained: `whole` itself, or its split twin with parameters of the same names.
     """
 
-    def __init__(self, whole: PreTrainedModel, runtime: Runtime) -> None:
+    def __init__(self, whole: PreTrainedModel, runtime: Runtime, *, split: bool | None = None) -> None:
+        """`split` says whether `fully_shard` is used; by default where there are several processes."""
         self.whole = whole
         self.processes = own_place().processes
+        self.is_split = self.processes > 1 if split is None else split
         self._type = runtime.torch_dtype()
         self._undo: list[Callable[[], object]] = []
         whole.train()
@@ -57,11 +59,11 @@ class TrainedModel:
             self._undo.append(whole.gradient_checkpointing_disable)
         if whole.device.type == "cuda" and self._type is not torch.float32:
             self._undo.append(segment_attention(whole))
-        self.model = whole if self.processes == 1 else _twin(whole)
+        self.model = _twin(whole) if self.is_split else whole
         self._root = _Root(self.model)
         if runtime.training.compile:
             self._compile()
-        if self.processes > 1:
+        if self.is_split:
             _shard(self._root, self._type)
             _empty(whole)
         elif self._type is not torch.float32:
@@ -71,12 +73,12 @@ class TrainedModel:
     def _compile(self) -> None:
         for block in blocks(self.model):
             block.compile()
-            if self.processes == 1:
+            if not self.is_split:
                 self._undo.append(lambda block=block: setattr(block, "_compiled_call_impl", None))  # type: ignore[misc]
 
     def loss(self, objective: Objective[Part], part: Part) -> torch.Tensor:
         """A part's share of the step's loss; its gradients sum over parts and processes."""
-        by_autocast = self.processes == 1 and self._type is not torch.float32
+        by_autocast = not self.is_split and self._type is not torch.float32
         with torch.autocast(self.whole.device.type, torch.bfloat16, enabled=by_autocast):
             found: torch.Tensor = self._root(objective, part)
         return found
@@ -93,7 +95,7 @@ class TrainedModel:
 
     def empty(self) -> None:
         """Free the whole model's weights again, where another copy is trained."""
-        if self.processes > 1:
+        if self.is_split:
             _empty(self.whole)
 
     def release(self) -> None:
