@@ -83,7 +83,7 @@ class Machine:
         out = self.folder / f"run{self.runs}"
         out.mkdir()
         name = device or self.device.type
-        settings = {"micro_batch_tokens": 4 * self.row_tokens, **training}
+        settings = {"micro_batch_tokens": 2 * self.row_tokens, **training}
         runtime = Runtime(2, 8 if name == "cuda" else 2, name, dtype, False, training=Training(**settings))
         return StageContext(out, {}, ("en",), 3, runtime, out)
 
@@ -274,9 +274,9 @@ def check_resume(machine: Machine) -> dict[str, Any]:
     dtype = "bfloat16" if machine.device.type == "cuda" else "float32"
     found: dict[str, Any] = {}
     for deterministic in (True, False):
+        torch.use_deterministic_algorithms(deterministic, warn_only=True)
         expected, calm = small_run(machine, machine.context(dtype, deterministic=deterministic), 12)
         context = machine.context(dtype, deterministic=deterministic)
-        torch.use_deterministic_algorithms(deterministic, warn_only=True)
         try:
             small_run(machine, context, 12, stop_at=9)
         except Stopped:
@@ -353,7 +353,7 @@ def check_split(machine: Machine) -> dict[str, Any]:
     dist.init_process_group(backend, store=store, rank=0, world_size=1)
     found: dict[str, Any] = {}
     try:
-        rows = rows_of(4, machine.row_tokens, machine.vocabulary, 5)
+        rows = rows_of(2, machine.row_tokens, machine.vocabulary, 5)
         for split in (False, True):
             trained = TrainedModel(machine.model(), machine.context(kind).runtime, split=split)
             part = step_batch(rows, machine.row_tokens, machine.device).parts(replace(ALONE, micro_batch_tokens=10**9))[0]
@@ -476,7 +476,7 @@ def check_transformers_loop(machine: Machine) -> dict[str, Any]:
     losses, speeds = [], []
     for step in range(5):
         batch = step_batch(rows_of(machine.rows, machine.row_tokens, machine.vocabulary, step), machine.row_tokens, machine.device)
-        parts = batch.parts(replace(ALONE, micro_batch_tokens=4 * machine.row_tokens))
+        parts = batch.parts(replace(ALONE, micro_batch_tokens=2 * machine.row_tokens))
         _wait(machine.device)
         started = time.perf_counter()
         total = 0.0
@@ -501,7 +501,7 @@ def check_transformers_trainer(machine: Machine) -> dict[str, Any]:
     """The Trainer of transformers on the same rows and settings."""
     from transformers import Trainer, TrainerCallback, TrainingArguments, default_data_collator
 
-    per_step = machine.rows // 4
+    per_step = machine.rows // 2
     examples = []
     for step in range(5):
         batch = collate(rows_of(machine.rows, machine.row_tokens, machine.vocabulary, step), machine.row_tokens, 1, torch.device("cpu"))
@@ -518,7 +518,7 @@ def check_transformers_trainer(machine: Machine) -> dict[str, Any]:
 
     arguments = TrainingArguments(
         output_dir=str(machine.folder / "trainer"),
-        per_device_train_batch_size=4,
+        per_device_train_batch_size=2,
         gradient_accumulation_steps=per_step,
         max_steps=5,
         learning_rate=3e-4,

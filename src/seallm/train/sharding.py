@@ -10,6 +10,7 @@ moments stay float32; bfloat16 is for computing.
 
 import copy
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any, TypeVar
 
 import torch
@@ -55,8 +56,7 @@ class TrainedModel:
         self._undo: list[Callable[[], object]] = []
         whole.train()
         if runtime.training.activation_checkpointing:
-            whole.gradient_checkpointing_enable({"use_reentrant": False})
-            self._undo.append(whole.gradient_checkpointing_disable)
+            self._undo.append(_compute_blocks_again(whole))
         if whole.device.type == "cuda" and self._type is not torch.float32:
             self._undo.append(segment_attention(whole))
         self.model = _twin(whole) if self.is_split else whole
@@ -66,9 +66,6 @@ class TrainedModel:
         if self.is_split:
             _shard(self._root, self._type)
             _empty(whole)
-        elif self._type is not torch.float32:
-            embeddings = whole.get_input_embeddings()  # else the sums between blocks would be float32
-            self._undo.append(embeddings.register_forward_hook(lambda *a: a[2].to(self._type)).remove)
 
     def _compile(self) -> None:
         for block in blocks(self.model):
@@ -78,8 +75,7 @@ class TrainedModel:
 
     def loss(self, objective: Objective[Part], part: Part) -> torch.Tensor:
         """A part's share of the step's loss; its gradients sum over parts and processes."""
-        by_autocast = not self.is_split and self._type is not torch.float32
-        with torch.autocast(self.whole.device.type, torch.bfloat16, enabled=by_autocast):
+        with nullcontext() if self.is_split else computed_in(self.model, self._type):
             found: torch.Tensor = self._root(objective, part)
         return found
 
@@ -104,6 +100,28 @@ class TrainedModel:
         for undo in reversed(self._undo):
             undo()
         self.whole.eval()
+
+
+def _compute_blocks_again(model: PreTrainedModel) -> Callable[[], object]:
+    """Switch activation checkpointing on, under the name that this transformers has for it; returns what undoes it."""
+    prefix = "activation" if hasattr(model, "activation_checkpointing_enable") else "gradient"
+    getattr(model, f"{prefix}_checkpointing_enable")({"use_reentrant": False})
+    undo: Callable[[], object] = getattr(model, f"{prefix}_checkpointing_disable")
+    return undo
+
+
+@contextmanager
+def computed_in(model: PreTrainedModel, number_type: torch.dtype) -> Iterator[None]:
+    """Compute forwards of a float32 model in another number type, the sums between its blocks too."""
+    if number_type is torch.float32:
+        yield
+        return
+    hook = model.get_input_embeddings().register_forward_hook(lambda _, __, states: states.to(number_type))
+    try:
+        with torch.autocast(model.device.type, number_type):
+            yield
+    finally:
+        hook.remove()
 
 
 def blocks(model: PreTrainedModel) -> list[torch.nn.Module]:
