@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel
 
@@ -22,6 +23,7 @@ from seallm.languages import known_languages, load_language
 from seallm.recipe import Compute, Recipe
 from seallm.recipe_file import input_paths
 
+MAY_CHANGE_UNDER_WAY = ("skip_steps",)  # settings that a stage may be given while it is under way
 MODEL_STAGES = ("base", "pretrain", "hybrid", "sft", "dpo")
 
 
@@ -135,8 +137,13 @@ def _plan_stage(
     # all language files count: identification tells a language from every other that it knows
     codes = known_languages() if kind.uses_languages else ()
     languages = [*recipe.languages, *(load_language(code).model_dump(mode="json") for code in codes)]
-    mark = stage_fingerprint(kind.name, kind.version, {"section": values, "languages": languages}, marks, recipe.seed)
-    return PlannedStage(kind, settings, Artifact(kind.name, folder, mark), inputs, files, missing)
+
+    def mark(section: dict[str, Any]) -> str:
+        decides = {"section": section, "languages": languages}
+        return stage_fingerprint(kind.name, kind.version, decides, marks, recipe.seed)
+
+    under_way = mark({name: value for name, value in values.items() if name not in MAY_CHANGE_UNDER_WAY})
+    return PlannedStage(kind, settings, Artifact(kind.name, folder, mark(values), under_way), inputs, files, missing)
 
 
 def _find_files(settings: BaseModel, recipe_folder: Path) -> tuple[tuple[Place, ...], tuple[str, ...]]:

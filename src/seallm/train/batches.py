@@ -42,7 +42,7 @@ def collate(rows: Sequence[Sequence[Segment]], row_tokens: int, loss_tokens: int
         for segment in row:
             end = at + len(segment.ids)
             ids[number, at:end] = segment.ids
-            positions[number, at:end] = np.arange(end - at)
+            positions[number, at:end] = np.arange(segment.position, segment.position + end - at)
             targets[number, at:end] = segment.targets
             at = end
     input_ids, position_ids, wanted = (torch.from_numpy(array).to(device) for array in (ids, positions, targets))

@@ -28,12 +28,12 @@ from seallm.base.records import read_preferences
 from seallm.model.chat_format import ChatFormat
 from seallm.recipe_training import Dpo
 from seallm.train.batches import MICRO_BATCH_TOKENS
+from seallm.train.draws import random_generator
 from seallm.train.loop import METRICS, Periodic, Phase, StepBatch, train
 from seallm.train.objectives import dpo_loss
 from seallm.train.pairs import Pair, PairBatch, answer_log_probabilities, collate_pairs, encode_pairs
 from seallm.train.start import MODEL, Start, check_positions, finish, load_start
 from seallm.train.step_log import StepLog
-from seallm.train.stream import random_generator
 
 
 @dataclass(frozen=True, eq=False)

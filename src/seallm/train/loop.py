@@ -15,7 +15,7 @@ import torch
 from transformers import PreTrainedModel
 
 from seallm.base.artifacts import StageContext
-from seallm.base.errors import ModelError
+from seallm.base.errors import CheckpointError, ModelError
 from seallm.base.files import fingerprint
 from seallm.base.runtime import Task, progress
 from seallm.recipe_training import Optimiser
@@ -54,6 +54,7 @@ class Phase(Generic[Part]):
         batches: the batch of a step of this phase, from 0; a pure function.
         objective: a part's share of the step's loss; the parts' values add up to it.
         trained_rows: numbers of the embedding rows that are trained, all else is frozen; None trains everything.
+        left_out: steps of this phase, from 0, that are not made: their batches are never trained on.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Phase(Generic[Part]):
     objective: Callable[[PreTrainedModel, Part], torch.Tensor]
     optimiser: Optimiser
     trained_rows: Sequence[int] | None = None
+    left_out: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,7 @@ def train(model: PreTrainedModel, phases: Sequence[Phase[Part]], context: StageC
     done = sum(phase.steps for phase in phases[: position.phase]) + position.step
     for log in (run.metrics, *periodic.logs):
         log.keep_until(done if found else -1)
+    _check_left_out(phases, run.metrics)
     if found:
         load_weights(context.out, model)
     elif periodic.measure:
@@ -111,6 +114,25 @@ def train(model: PreTrainedModel, phases: Sequence[Phase[Part]], context: StageC
             here = position if number == position.phase else replace(position, phase=number, step=0, skipped=0)
             run.train_phase(phases, here, task)
     run.finish(total)
+
+
+def _check_left_out(phases: Sequence[Phase[Part]], metrics: StepLog) -> None:
+    """Steps that a checkpoint has behind it cannot be left out any more, nor be made up for.
+
+    Raises:
+        CheckpointError: the wish for one of them has changed since.
+    """
+    wished, before = set(), 0
+    for phase in phases:
+        wished |= {before + step + 1 for step in phase.left_out}
+        before += phase.steps
+    changed = [row["step"] for row in metrics.rows() if (row["step"] in wished) != ("left_out" in row)]
+    if changed:
+        done = "is made already" if changed[0] in wished else "was left out"
+        raise CheckpointError(
+            f"skip_steps: step {changed[0]} {done} in the checkpoint of {metrics.path.parent}. Remove that folder to "
+            "train the stage anew"
+        )
 
 
 @dataclass
@@ -137,7 +159,7 @@ class _Run:
         self.model.train()
         for step in range(position.step, phase.steps):
             row = self._step(phase, step, optimiser)
-            skipped = 0 if row["loss"] is not None else skipped + 1
+            skipped = 0 if row["loss"] is not None or "left_out" in row else skipped + 1
             made = before + step + 1
             self.metrics.append({"step": made, "mixture": phase.name, **row})
             if skipped >= MAX_SKIPPED_STEPS:
@@ -151,8 +173,10 @@ class _Run:
     def _step(self, phase: Phase[Part], step: int, optimiser: torch.optim.Optimizer) -> dict[str, Any]:
         """Make one step; a step whose loss or gradient is not finite changes nothing and is logged as such."""
         started = time.perf_counter()
-        batch = phase.batches(step)
         rate = learning_rate(phase.optimiser, step, phase.steps)
+        if step in phase.left_out:
+            return {"loss": None, "learning_rate": rate, "tokens": 0, "shares": {}, "left_out": True}
+        batch = phase.batches(step)
         for group in optimiser.param_groups:
             group["lr"] = rate
         torch.manual_seed(self.context.seed + step)  # for models with dropout: a resumed step draws what it drew before
