@@ -46,12 +46,12 @@ class StageKind:
 
 
 KINDS = (
-    StageKind("base", "seallm.train.base:run"),
-    StageKind("corpus", "seallm.corpus.build:run", uses_languages=True, version=3),
+    StageKind("base", "seallm.train.base:run", version=2),
+    StageKind("corpus", "seallm.corpus.build:run", uses_languages=True, version=4),
     StageKind("vocab", "seallm.vocab.stage:run", ("base", "corpus")),
-    StageKind("pretrain", "seallm.train.pretrain:run", ("model", "corpus", "vocab")),
-    StageKind("hybrid", "seallm.train.hybrid:run", ("model", "corpus")),
-    StageKind("sft", "seallm.train.sft:run", ("model",), uses_languages=True),
+    StageKind("pretrain", "seallm.train.pretrain:run", ("model", "corpus", "vocab"), version=2),
+    StageKind("hybrid", "seallm.train.hybrid:run", ("model", "corpus"), version=2),
+    StageKind("sft", "seallm.train.sft:run", ("model",), uses_languages=True, version=2),
     StageKind("prefer", "seallm.prefer.stage:run", ("model",), version=2),
     StageKind("dpo", "seallm.train.dpo:run", ("model", "prefer")),
     StageKind("evaluate", "seallm.evaluate.stage:run", ("corpus", "vocab", *MODEL_STAGES), version=2),
