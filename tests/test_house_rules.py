@@ -31,6 +31,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "summary": FLOOR | {"plan"},
     "corpus_verbs": FLOOR | {"plan", "recipe_file", "corpus"},
     "cli": FLOOR | {"plan", "recipe_file", "summary", "serve", "corpus_verbs"},
+    "__main__": {"cli"},
     "__init__": set(),
 }
 WITHOUT_TORCH = (

@@ -12,7 +12,7 @@ import typer
 
 from seallm import __version__
 from seallm.base.errors import SeallmError, workspace_error
-from seallm.base.runtime import calm_threads
+from seallm.base.runtime import calm_threads, own_place
 from seallm.corpus_verbs import app as corpus_app
 
 if TYPE_CHECKING:
@@ -125,6 +125,21 @@ def run(
 
     run_plan(made, announce, only=only, start=start)
     print_summary(made, console)
+
+
+@app.command(epilog="Example: torchrun --nproc-per-node 8 -m seallm stage pretrain my.toml")
+def stage(
+    name: Annotated[str, typer.Argument(metavar="STAGE", help="pretrain, hybrid, sft or dpo")],
+    recipe: RecipeFile,
+    workspace: Workspace = Path("runs"),
+    overrides: Overrides = None,
+) -> None:
+    """Train one stage as one of the processes that torchrun started, on one machine or many."""
+    from seallm.plan import run_shared_stage
+
+    was_run = run_shared_stage(_plan(recipe, workspace, overrides), name)
+    if own_place().rank == 0:
+        print(f"{name} {'done' if was_run else 'already finished'}")
 
 
 @app.command(epilog="Example: seallm chat runs/quickstart")

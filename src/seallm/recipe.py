@@ -22,11 +22,29 @@ class Compute(Section):
     workers: Positive | None = None
     """Processes for work over files; absent: one per available core."""
     threads: Positive | None = None
-    """Threads for tensors in one process; absent: one per available core."""
+    """Threads for tensors in one process; absent: the available cores, shared by `processes`."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where models live; `auto` takes a GPU where there is one."""
-    dtype: Literal["float32", "bfloat16"] = "float32"
-    """Number type of weights and activations; bfloat16 is for GPUs."""
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    """What is computed in: `auto` is bfloat16 on GPUs that have it, else float32. Trained weights stay float32."""
+    processes: Positive | None = None
+    """Processes that train together on this machine; absent: one per GPU, and one where there is none."""
+    timeout_minutes: PositiveFloat = 30.0
+    """A process that waits longer for the others in a step gives up."""
+    micro_batch_tokens: Positive | None = None
+    """Tokens computed at once in one process; absent: 4,096 on a CPU, on a GPU what its memory allows."""
+    activation_checkpointing: bool = False
+    """Compute the blocks again in the backward pass instead of keeping their activations: less memory, a third slower."""
+    compile: bool = False
+    """Compile the blocks with torch.compile: slower to start, faster on GPUs."""
+    deterministic: bool = False
+    """Bit-equal repeats on a GPU too, at some speed; a CPU always repeats bit for bit."""
+    keep_checkpoints: Annotated[int, Field(ge=0)] = 0
+    """Checkpoints of a training stage that stay when it is finished, the newest ones; at least one while it runs."""
+    keep_best_checkpoint: bool = False
+    """Keep the checkpoint with the lowest held-out bits per byte too."""
+    track: Literal["tensorboard", "wandb", "trackio"] | None = None
+    """Send curves to a tracker as well (`seallm[track]`)."""
 
 
 class Base(Section):

@@ -8,10 +8,14 @@ from seallm.recipe_section import InputPath, Positive, PositiveFloat, Section, S
 
 
 class Optimiser(Section):
-    """AdamW with linear warm-up and cosine decay."""
+    """AdamW with linear warm-up and decay."""
 
     learning_rate: PositiveFloat
     """Peak learning rate."""
+    schedule: Literal["cosine", "wsd"] = "cosine"
+    """After the warm-up: a cosine to the end, or stable at the peak and falling in the last `decay_share` (WSD)."""
+    decay_share: Share = 0.2
+    """Share of the steps in which WSD falls."""
     final_learning_rate_share: Share = 0.1
     """The last step's learning rate, as a share of the peak."""
     warmup_share: Share = 0.05

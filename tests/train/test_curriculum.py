@@ -239,5 +239,5 @@ def test_a_share_of_an_empty_language_is_an_error(store: TokenStore, tmp_path: P
 
 def test_an_empty_language_is_named(store: TokenStore, tmp_path: Path) -> None:
     settings = Pretrain(mixtures=[Mixture(name="x", tiers=["high"], tokens=10)])
-    with pytest.raises(DataError, match="no documents in vi, km.*`languages`"):
+    with pytest.raises(DataError, match=r"no documents in vi, km.*`languages`"):
         Curriculum(settings, store, ("en", "th", "vi", "km"), 0, tmp_path)

@@ -1,4 +1,5 @@
 import itertools
+from typing import Any
 
 import numpy as np
 import pytest
@@ -101,7 +102,7 @@ def test_a_far_epoch_of_a_large_source_costs_its_groups_alone() -> None:
         def __len__(self) -> int:
             return 10**8 + 1
 
-        def __getitem__(self, number):  # type: ignore[no-untyped-def]
+        def __getitem__(self, number: Any) -> Any:
             Offsets.read += np.size(number)
             return number * 100
 

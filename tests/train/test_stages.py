@@ -84,7 +84,7 @@ def test_a_tiny_base_is_trained_and_loads_anywhere(documents: Path, make_context
     losses = [row["loss"] for row in rows_of(context.out / "metrics.jsonl")]
     assert len(losses) == 12
     assert losses[-1] < losses[0] - 0.5
-    assert {p.name for p in context.out.iterdir()} == {MODEL, "metrics.jsonl", "quarantine.jsonl"}
+    assert {p.name for p in context.out.iterdir()} == {MODEL, "metrics.jsonl", "timings.jsonl", "quarantine.jsonl"}
     assert context.counts["quarantined"] == 2
     first, second = rows_of(context.out / "quarantine.jsonl")
     assert first == {"where": "documents.jsonl:31", "reason": "no text"}
@@ -190,7 +190,13 @@ def test_pretraining_writes_what_it_should(
     tokenizer = load_tokenizer(context.out / MODEL)
     ChatFormat(tokenizer)
     assert len(tokenizer) == 334
-    assert {p.name for p in context.out.iterdir()} == {MODEL, "tokens", "metrics.jsonl", "bits_per_byte.jsonl"}
+    assert {p.name for p in context.out.iterdir()} == {
+        MODEL,
+        "tokens",
+        "metrics.jsonl",
+        "timings.jsonl",
+        "bits_per_byte.jsonl",
+    }
 
 
 def test_a_replay_feeds_only_what_was_seen(tmp_path: Path, base_folder: Path, make_context: MakeContext) -> None:

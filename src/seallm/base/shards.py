@@ -5,13 +5,12 @@ what it holds depends on the shard alone, so results do not depend on the number
 """
 
 import multiprocessing
-import os
-import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import Literal, TypeVar
 
+from seallm.base.processes import end_with_parent
 from seallm.base.ray_shards import run_on_ray
 from seallm.base.runtime import Runtime, progress
 
@@ -56,7 +55,7 @@ def map_shards(
         # spawn: a forked child would inherit the locks of torch's and Arrow's threads
         context = multiprocessing.get_context("spawn")
         workers = min(runtime.workers, len(missing))
-        with ProcessPoolExecutor(workers, mp_context=context, initializer=_die_with_parent) as pool:
+        with ProcessPoolExecutor(workers, mp_context=context, initializer=end_with_parent) as pool:
             futures = [pool.submit(function, shard, result) for shard, result in missing]
             try:
                 for future in as_completed(futures):
@@ -65,15 +64,3 @@ def map_shards(
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
-
-
-def _die_with_parent() -> None:
-    """End this worker when its parent is killed: a pool's workers would wait for work for ever."""
-    parent = multiprocessing.parent_process()
-
-    def watch() -> None:
-        if parent is not None:
-            parent.join()
-            os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()

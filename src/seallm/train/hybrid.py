@@ -34,6 +34,7 @@ from seallm.train.inspector import Inspector
 from seallm.train.loop import Periodic, Phase, StepBatch, train
 from seallm.train.mixture import TextRows, make_rows, open_store
 from seallm.train.objectives import next_token_loss
+from seallm.train.processes import in_turn
 from seallm.train.segments import Segment
 from seallm.train.shares import SHARE_UNITS, Balance
 from seallm.train.sources import Source
@@ -107,7 +108,8 @@ def run(settings: Hybrid, context: StageContext) -> None:
     check_positions({"[hybrid] sequence_tokens": settings.sequence_tokens}, start.model)
     chat_format = ChatFormat(start.tokenizer)
     chat = pack_conversations(settings, context, chat_format)
-    store = open_store(context, start.tokenizer, get_args(Tier))
+    with in_turn():
+        store = open_store(context, start.tokenizer, get_args(Tier))
     rows = hybrid_rows(settings, context, store, chat.rows)
     context.counts["sources"] = rows.text.summary()
     per_step = rows_per_step(settings.batch_tokens, settings.sequence_tokens)

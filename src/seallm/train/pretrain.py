@@ -26,8 +26,9 @@ from seallm.train.held_out import HeldOut, measure_bits_per_byte, read_held_out,
 from seallm.train.loop import Periodic, Phase, StepBatch, train
 from seallm.train.mixture import TOKENS, open_store
 from seallm.train.objectives import next_token_loss
+from seallm.train.processes import from_first, in_turn
 from seallm.train.sentence_pairs import SOURCE, write_pair_documents
-from seallm.train.start import MODEL, Start, check_positions, finish, load_start, load_weights_in_full
+from seallm.train.start import MODEL, Start, check_positions, finish, load_start, load_weights_in_full, prepare_torch
 from seallm.train.step_log import StepLog
 
 BITS_PER_BYTE, TOKENIZER, PAIRS_FILE = "bits_per_byte.jsonl", "tokenizer", "pairs.parquet"
@@ -40,18 +41,21 @@ def run(settings: Pretrain, context: StageContext) -> None:
         ModelError: the base model or tokenizer cannot be used, or training diverged.
         DataError: the corpus has nothing to train on.
     """
+    prepare_torch(context)
     measuring = _Measuring(settings, context)
     measuring.base()
     extended = context.inputs["vocab"] / TOKENIZER if "vocab" in context.inputs else None
     start = load_start(context, extended, settings.embedding_init)
     check_positions({"[pretrain] sequence_tokens": settings.sequence_tokens}, start.model)
-    store = open_store(context, start.tokenizer, get_args(Tier), pair_documents(settings, context))
+    with in_turn():
+        store = open_store(context, start.tokenizer, get_args(Tier), pair_documents(settings, context))
     curriculum = Curriculum(settings, store, context.languages, context.seed, context.out)
     phases = _phases(settings, context, start, curriculum)
 
-    def measure(step: int, *, full: bool = False) -> None:
+    def measure(step: int, *, full: bool = False) -> float:
         figures = measuring.measure(step, start, full=full or not step)
         curriculum.decide(step, figures)
+        return sum(figures.now.values()) / max(len(figures.now), 1)
 
     periodic = Periodic(
         "pre-training",
@@ -98,16 +102,18 @@ class _Measuring:
 
     def base(self) -> None:
         """What the base model makes of the documents with its own tokenizer, measured once."""
-        if "base" not in self.figures:
-            folder = self.context.inputs["model"] / MODEL
-            model, tokenizer = load_weights_in_full(folder, self.context), load_tokenizer(folder)
-            self._put("base", self._rows(model, tokenizer, full=True))
+        if from_first(lambda: "base" not in self.figures):
+            self._put("base", from_first(self._base_rows))
 
     def measure(self, step: int, start: Start, *, full: bool) -> Measured:
         """What the model makes of them after a step."""
         with timed(self.context.timings, "measuring_seconds"):
-            self._put(step, self._rows(start.model, start.tokenizer, full=full))
+            self._put(step, from_first(lambda: self._rows(start.model, start.tokenizer, full=full)))
         return Measured(self.figures[step], self.figures[0], self.figures["base"])
+
+    def _base_rows(self) -> list[dict[str, Any]]:
+        folder = self.context.inputs["model"] / MODEL
+        return self._rows(load_weights_in_full(folder, self.context), load_tokenizer(folder), full=True)
 
     def _rows(self, model: Any, tokenizer: PreTrainedTokenizerFast, *, full: bool) -> list[dict[str, Any]]:
         return measure_bits_per_byte(model, tokenizer, self.held_out, self.settings.sequence_tokens, full=full)
