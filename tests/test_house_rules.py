@@ -30,7 +30,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "plan": FLOOR | {"recipe_file", "estimate"},
     "summary": FLOOR | {"plan"},
     "corpus_verbs": FLOOR | {"plan", "recipe_file", "corpus"},
-    "cli": FLOOR | {"plan", "recipe_file", "summary", "serve", "corpus_verbs"},
+    "train_verbs": FLOOR | {"plan", "recipe_file", "train"},
+    "cli": FLOOR | {"plan", "recipe_file", "summary", "serve", "corpus_verbs", "train_verbs"},
     "__main__": {"cli"},
     "__init__": set(),
 }
@@ -45,6 +46,7 @@ WITHOUT_TORCH = (
     "vocab",
     "plan",
     "corpus_verbs",
+    "train_verbs",
     "cli",
 )
 MODULES = sorted(PACKAGE.rglob("*.py"))

@@ -24,7 +24,7 @@ from seallm.base.runtime import Task, own_place, progress
 from seallm.recipe_training import Optimiser
 from seallm.train.checkpoint import Checkpoints, Kept, Position
 from seallm.train.device import micro_batch_tokens
-from seallm.train.processes import Share, sums_over_processes
+from seallm.train.processes import Share, from_first, sums_over_processes
 from seallm.train.reporting import Reporter
 from seallm.train.schedule import clip_gradients, learning_rate, make_optimiser
 from seallm.train.sharding import TrainedModel, like_shards
@@ -143,7 +143,8 @@ def check_left_out(phases: Sequence[Phase[Any]], metrics: StepLog) -> None:
     for phase in phases:
         wished |= {before + step + 1 for step in phase.left_out}
         before += phase.steps
-    changed = [row["step"] for row in metrics.rows() if (row["step"] in wished) != ("left_out" in row)]
+    made = from_first(lambda: [(row["step"], "left_out" in row) for row in metrics.rows()])
+    changed = [step for step, is_left_out in made if (step in wished) != is_left_out]
     if changed:
         done = "is made already" if changed[0] in wished else "was left out"
         raise CheckpointError(
