@@ -228,7 +228,7 @@ def _row_groups(path: Path) -> list[tuple[int, ...]]:
     try:
         metadata = pq.ParquetFile(path).metadata
     except (OSError, pa.ArrowInvalid) as error:
-        raise DataError(f"{path} is not a readable Parquet file ({error}). Run the corpus stage again") from None
+        raise DataError(f"{path} is not a readable Parquet file ({_one_line(error)}). Run the corpus stage again") from None
     runs: list[tuple[int, ...]] = []
     run: tuple[int, ...] = ()
     rows = 0
@@ -238,6 +238,10 @@ def _row_groups(path: Path) -> list[tuple[int, ...]]:
             runs.append(run)
             run, rows = (), 0
     return [*runs, run] if run or not runs else runs
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
 
 
 def _tokenise(shard: _Shard, result: Path) -> None:
@@ -272,7 +276,7 @@ def _read(shard: _Shard) -> Iterator[pa.RecordBatch]:
         yield from file.iter_batches(ENCODE_DOCUMENTS, list(shard.row_groups), columns=["id", "text"])
     except (OSError, pa.ArrowInvalid, pa.ArrowKeyError) as error:
         raise DataError(
-            f"{shard.parquet} cannot be read to its end ({error}). Bring it back or run the corpus stage again; what "
+            f"{shard.parquet} cannot be read to its end ({_one_line(error)}). Bring it back or run the corpus stage again; what "
             "was tokenised is kept"
         ) from None
 
