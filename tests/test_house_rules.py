@@ -27,10 +27,13 @@ MAY_IMPORT: dict[str, set[str]] = {
     "prefer": FLOOR | {"model"},
     "evaluate": FLOOR | {"model"},
     "serve": FLOOR | {"model"},
-    "plan": FLOOR | {"recipe_file", "estimate"},
+    "run_recipe": FLOOR | {"recipe_file"},
+    "plan": FLOOR | {"recipe_file", "run_recipe"},
+    "plan_table": FLOOR | {"plan", "estimate"},
     "summary": FLOOR | {"plan"},
     "corpus_verbs": FLOOR | {"plan", "recipe_file", "corpus"},
-    "cli": FLOOR | {"plan", "recipe_file", "summary", "serve", "corpus_verbs"},
+    "train_verbs": FLOOR | {"plan", "run_recipe", "train"},
+    "cli": FLOOR | {"plan", "plan_table", "recipe_file", "summary", "serve", "corpus_verbs", "train_verbs"},
     "__main__": {"cli"},
     "__init__": set(),
 }
@@ -43,8 +46,11 @@ WITHOUT_TORCH = (
     "estimate",
     "corpus",
     "vocab",
+    "run_recipe",
     "plan",
+    "plan_table",
     "corpus_verbs",
+    "train_verbs",
     "cli",
 )
 MODULES = sorted(PACKAGE.rglob("*.py"))

@@ -14,6 +14,7 @@ from seallm import __version__
 from seallm.base.errors import SeallmError, workspace_error
 from seallm.base.runtime import calm_threads, own_place
 from seallm.corpus_verbs import app as corpus_app
+from seallm.train_verbs import app as train_app
 
 if TYPE_CHECKING:
     from seallm.plan import Plan, PlannedStage
@@ -29,6 +30,7 @@ app = typer.Typer(
 )
 
 app.add_typer(corpus_app)
+app.add_typer(train_app)
 
 RecipeFile = Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe, for example recipes/quickstart.toml")]
 Workspace = Annotated[Path, typer.Option(help="Folder that holds the folders of all runs.")]
@@ -86,7 +88,7 @@ def plan(recipe: RecipeFile, workspace: Workspace = Path("runs"), overrides: Ove
     from rich.console import Console
     from rich.table import Table
 
-    from seallm.plan import describe
+    from seallm.plan_table import describe
 
     made = _plan(recipe, workspace, overrides)
     table = Table(title=f"{made.recipe.name} in {made.folder}", title_justify="left")

@@ -31,7 +31,7 @@ def _tokens_and_disk(settings: BaseModel, text_bytes: float) -> tuple[float, flo
         case Base(train=TrainBase() as train):
             return train.steps * train.batch_tokens, parameters(train) * FLOAT_BYTES
         case Pretrain():
-            return sum(mixture.tokens for mixture in settings.mixtures), 0
+            return sum(mixture.tokens or 0 for mixture in settings.mixtures), 0
         case Hybrid():
             return settings.tokens, 0
         case Sft():

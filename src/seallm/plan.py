@@ -7,7 +7,7 @@ reads, and the seed: change one setting, and that stage and those that read it r
 
 import importlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -17,14 +17,15 @@ from pydantic import BaseModel
 
 from seallm.base.artifacts import Artifact, StageContext, locked, stage_fingerprint, versions
 from seallm.base.errors import DataError, ProcessError, RecipeError
-from seallm.base.places import Place, place_fingerprint, place_name, place_size, places_under, resolve_place
+from seallm.base.places import Place, place_fingerprint, place_name, places_under, resolve_place
 from seallm.base.processes import run_processes
 from seallm.base.runtime import Runtime, Training, available_cores, gpu_count, own_place
-from seallm.estimate import estimate
 from seallm.languages import known_languages, load_language
 from seallm.recipe import Compute, Recipe
 from seallm.recipe_file import input_paths
+from seallm.run_recipe import keep_recipe
 
+MAY_CHANGE_UNDER_WAY = ("skip_steps",)  # settings that a stage may be given while it is under way
 MODEL_STAGES = ("base", "pretrain", "hybrid", "sft", "dpo")
 SHARED_STAGES = MODEL_STAGES[1:]  # several processes can train them together
 
@@ -48,12 +49,12 @@ class StageKind:
 
 
 KINDS = (
-    StageKind("base", "seallm.train.base:run"),
-    StageKind("corpus", "seallm.corpus.build:run", uses_languages=True, version=3),
+    StageKind("base", "seallm.train.base:run", version=2),
+    StageKind("corpus", "seallm.corpus.build:run", uses_languages=True, version=4),
     StageKind("vocab", "seallm.vocab.stage:run", ("base", "corpus")),
-    StageKind("pretrain", "seallm.train.pretrain:run", ("model", "corpus", "vocab")),
-    StageKind("hybrid", "seallm.train.hybrid:run", ("model", "corpus")),
-    StageKind("sft", "seallm.train.sft:run", ("model",), uses_languages=True),
+    StageKind("pretrain", "seallm.train.pretrain:run", ("model", "corpus", "vocab"), version=2),
+    StageKind("hybrid", "seallm.train.hybrid:run", ("model", "corpus"), version=2),
+    StageKind("sft", "seallm.train.sft:run", ("model",), uses_languages=True, version=2),
     StageKind("prefer", "seallm.prefer.stage:run", ("model",), version=2),
     StageKind("dpo", "seallm.train.dpo:run", ("model", "prefer")),
     StageKind("evaluate", "seallm.evaluate.stage:run", ("corpus", "vocab", *MODEL_STAGES), version=2),
@@ -139,8 +140,13 @@ def _plan_stage(
     # all language files count: identification tells a language from every other that it knows
     codes = known_languages() if kind.uses_languages else ()
     languages = [*recipe.languages, *(load_language(code).model_dump(mode="json") for code in codes)]
-    mark = stage_fingerprint(kind.name, kind.version, {"section": values, "languages": languages}, marks, recipe.seed)
-    return PlannedStage(kind, settings, Artifact(kind.name, folder, mark), inputs, files, missing)
+
+    def mark(section: dict[str, Any]) -> str:
+        decides = {"section": section, "languages": languages}
+        return stage_fingerprint(kind.name, kind.version, decides, marks, recipe.seed)
+
+    under_way = mark({name: value for name, value in values.items() if name not in MAY_CHANGE_UNDER_WAY})
+    return PlannedStage(kind, settings, Artifact(kind.name, folder, mark(values), under_way), inputs, files, missing)
 
 
 def _find_files(settings: BaseModel, recipe_folder: Path) -> tuple[tuple[Place, ...], tuple[str, ...]]:
@@ -181,6 +187,7 @@ def run_plan(
     last = first if only else len(names) - 1
     runtime = make_runtime(plan.recipe.compute)
     with locked(plan.folder):
+        keep_recipe(plan.folder, plan.recipe, plan.recipe_folder)
         for stage in plan.stages:
             stage.artifact.recover()
         chosen = plan.stages[first : last + 1]
@@ -266,6 +273,8 @@ def run_shared_stage(plan: Plan, name: str) -> bool:
     is_first = own_place().rank == 0
     with locked(plan.folder) if is_first else nullcontext():
         _check_inputs(plan, [stage])
+        if is_first:
+            keep_recipe(plan.folder, plan.recipe, plan.recipe_folder)
         if processes.from_first(stage.artifact.is_finished):
             processes.leave()
             return False
@@ -291,9 +300,7 @@ def _context(plan: Plan, stage: PlannedStage, out: Path, runtime: Runtime) -> St
     return StageContext(out, stage.inputs, tuple(recipe.languages), recipe.seed, runtime, plan.recipe_folder)
 
 
-def _finish(
-    plan: Plan, stage: PlannedStage, counts: dict[str, Any], timings: dict[str, Any], started: float
-) -> None:
+def _finish(plan: Plan, stage: PlannedStage, counts: dict[str, Any], timings: dict[str, Any], started: float) -> None:
     """Write the manifest, and put the folder in its place."""
     stage.artifact.finish(
         {
@@ -330,19 +337,3 @@ def make_runtime(compute: Compute) -> Runtime:
         engine=compute.engine,
         training=training,
     )
-
-
-def describe(plan: Plan) -> Iterator[tuple[str, str, str, str]]:
-    """Rows (stage, state, reads, estimate) for `seallm plan`."""
-    for stage in plan.stages:
-        state = "finished" if stage.artifact.is_finished() else ("changed" if stage.artifact.manifest() else "to do")
-        megabytes = sum(map(place_size, stage.files)) / 1e6
-        reads = [folder.name for folder in stage.inputs.values()]
-        reads += [f"{len(stage.files)} files, {megabytes:.1f} MB"] if stage.files else []
-        reads += [f"MISSING: {line}" for line in stage.missing]
-        yield (
-            stage.kind.name,
-            state,
-            ", ".join(dict.fromkeys(reads)),
-            estimate(stage.kind.name, stage.settings, stage.files),
-        )

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from seallm.recipe_section import InputPath, Positive, PositiveFloat, Section, Share
 
@@ -51,23 +51,56 @@ class TrainBase(Section):
     """Learning rate and its schedule."""
 
 
+class Dynamic(Section):
+    """Shares that follow held-out bits per byte: at every measurement they move towards the languages that lag."""
+
+    strength: PositiveFloat = 2.0
+    """A language that lags by one percent gets its share raised by about so many percent."""
+    max_change: Annotated[float, Field(ge=1)] = 2.0
+    """No language gets more than so many times its planned share, or less than its planned share divided by it."""
+    targets: dict[str, PositiveFloat] = {}
+    """Bits per byte to reach, for every language but the base one; none: a language lags that has improved least."""
+    base_language_budget: Share = 0.02
+    """Rise of the base language's bits per byte over the base model that is tolerated, as a share of them."""
+    max_base_language_share: Share = 0.5
+    """Most of the tokens that the base language may get while its budget is exceeded."""
+
+
 class Mixture(Section):
     """One part of pre-training: which tiers, which languages, how long, how fast."""
 
     name: str
     """Its name in curves and logs."""
-    tiers: list[Literal["high", "low"]]
-    """Tiers that documents are taken from. `replay` parts name only high: documents seen before are fed again."""
-    tokens: Positive
+    tiers: list[Literal["high", "low"]] = Field(min_length=1)
+    """Tiers that documents are taken from."""
+    replay: bool | None = None
+    """Feed documents again that were fed before, and no others. Absent: where only high is named, and was before."""
+    tokens: Positive | None = None
     """Tokens to train on."""
+    epochs: PositiveFloat | None = None
+    """In place of `tokens`: until the first tier named has been fed so many times, all languages together."""
     base_language_share: Share = 0.25
     """Share of the tokens in the base language (English), to keep what the model knows."""
+    shares: dict[str, Share] = {}
+    """Fixed shares of languages, such as { th = 0.3 }; languages not named divide the rest by `temperature`."""
     temperature: PositiveFloat = 2.0
     """Other languages get shares proportional to size^(1/temperature): 1 keeps proportions, large makes them equal."""
+    parallel_share: Share = 0.0
+    """Share of the tokens that are sentence pairs, in both directions; needs `parallel` in [pretrain]."""
+    dynamic: Dynamic | None = None
+    """Let the shares follow held-out bits per byte; those above are where they start."""
     trainable: Literal["all", "new-rows"] = "all"
     """Train all weights, or only the embedding rows of the new tokens."""
     optimiser: Optimiser = Optimiser(learning_rate=2e-3)
     """Learning rate and its schedule within this part."""
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "Mixture":
+        if (self.tokens is None) == (self.epochs is None):
+            raise ValueError(f"mixture {self.name!r} needs either `tokens` or `epochs`, not both and not none")
+        if sum(self.shares.values()) + self.parallel_share > 1 + 1e-9:
+            raise ValueError(f"mixture {self.name!r}: `shares` and `parallel_share` add up to more than 1")
+        return self
 
 
 class Pretrain(Section):
@@ -79,12 +112,31 @@ class Pretrain(Section):
     """Tokens a step."""
     embedding_init: Literal["mean", "calibrated-mean", "standardised-mean"] = "mean"
     """Rows of new tokens: the mean of their old pieces; that mean with the usual norm; or with the old rows' spread."""
+    row_languages: Literal["mixed", "pure"] = "mixed"
+    """Pack documents of several languages into one sequence, or of one language alone."""
+    isolate_documents: bool = True
+    """Documents of one sequence do not see each other; `false` makes one run of text of every sequence."""
+    max_epochs: PositiveFloat | None = None
+    """No tier of a language is fed more often, replays included; others get what it may not give. Absent: no cap."""
+    parallel: InputPath | None = None
+    """Folder as in [vocab]; the sentences of its `dev` half become documents of translations (`parallel_share`)."""
+    skip_steps: list[Positive] = []
+    """Numbers of steps, as in metrics.jsonl, that are not made: their documents are left out."""
     evaluate_every_steps: Positive = 50
     """Steps between two measurements of held-out bits per byte."""
     checkpoint_every_steps: Positive = 50
     """Steps between two checkpoints; a killed run loses at most these."""
-    mixtures: list[Mixture]
+    mixtures: list[Mixture] = Field(min_length=1)
     """The curriculum, in order."""
+
+    @model_validator(mode="after")
+    def _has_pairs(self) -> "Pretrain":
+        wanting = [mixture.name for mixture in self.mixtures if mixture.parallel_share]
+        if wanting and self.parallel is None:
+            raise ValueError(
+                f"mixture {wanting[0]!r} has a `parallel_share`, but [pretrain] names no `parallel` folder"
+            )
+        return self
 
 
 class Hybrid(Section):
@@ -106,6 +158,8 @@ class Hybrid(Section):
     """Share of the raw tokens in the base language."""
     temperature: PositiveFloat = 2.0
     """As in pre-training."""
+    skip_steps: list[Positive] = []
+    """As in pre-training."""
     checkpoint_every_steps: Positive = 50
     """Steps between two checkpoints."""
     optimiser: Optimiser = Optimiser(learning_rate=1e-3)
@@ -121,6 +175,10 @@ class Sft(Section):
     """Passes over the balanced set."""
     max_language_share: Share = 0.25
     """No language gets more than this share of the conversations of an epoch."""
+    language_caps: dict[str, Share] = {}
+    """Other caps for single languages, such as { en = 0.1 }."""
+    max_category_share: Share = 1.0
+    """No category of a language's conversations gets more than this share of them in an epoch."""
     judge_share: Share = 0.1
     """Judging exercises added, as a share of the conversations: a good answer against a wrong one."""
     system_prompt_share: Share = 0.3
@@ -131,6 +189,8 @@ class Sft(Section):
     """Length of the packed sequences."""
     batch_tokens: Positive = 8_192
     """Tokens a step, prompts included."""
+    skip_steps: list[Positive] = []
+    """As in pre-training."""
     checkpoint_every_steps: Positive = 50
     """Steps between two checkpoints."""
     optimiser: Optimiser = Optimiser(learning_rate=1e-3)

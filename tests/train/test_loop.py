@@ -12,13 +12,13 @@ from seallm.base.errors import CheckpointError, ModelError
 from seallm.recipe_training import Optimiser
 from seallm.train.batches import TokenBatch, step_batch
 from seallm.train.checkpoint import FOLDER, POSITION, steps_on_disk
+from seallm.train.draws import random_generator
 from seallm.train.loop import MAX_SKIPPED_STEPS, Periodic, Phase, StepBatch, train
 from seallm.train.objectives import next_token_loss
 from seallm.train.processes import ALONE
 from seallm.train.reporting import METRICS
 from seallm.train.segments import conversation_segment
 from seallm.train.step_log import StepLog
-from seallm.train.stream import random_generator
 from tests.train.conftest import MakeContext, rows_of, tiny_llama
 
 CPU = torch.device("cpu")

@@ -190,7 +190,13 @@ def test_pretraining_writes_what_it_should(
     tokenizer = load_tokenizer(context.out / MODEL)
     ChatFormat(tokenizer)
     assert len(tokenizer) == 334
-    assert {p.name for p in context.out.iterdir()} == {MODEL, "tokens", "metrics.jsonl", "timings.jsonl", "bits_per_byte.jsonl"}
+    assert {p.name for p in context.out.iterdir()} == {
+        MODEL,
+        "tokens",
+        "metrics.jsonl",
+        "timings.jsonl",
+        "bits_per_byte.jsonl",
+    }
 
 
 def test_a_replay_feeds_only_what_was_seen(tmp_path: Path, base_folder: Path, make_context: MakeContext) -> None:

@@ -48,10 +48,10 @@ def collate(rows: Sequence[Sequence[Segment]], row_tokens: int, loss_tokens: int
         for segment in row:
             end = at + len(segment.ids)
             ids[number, at:end] = segment.ids
-            positions[number, at:end] = np.arange(end - at)
+            positions[number, at:end] = np.arange(segment.position, segment.position + end - at)
             targets[number, at:end] = segment.targets
             at = end
-            ends.append(number * row_tokens + end)
+            ends[len(ends) - bool(segment.position) :] = [number * row_tokens + end]  # one that goes on is no new one
         if at < row_tokens:
             ends.append((number + 1) * row_tokens)
     limits = np.asarray(ends, np.int32)
@@ -86,9 +86,7 @@ def step_batch(rows: Sequence[Sequence[Segment]], row_tokens: int, device: torch
     return StepBatch(parts, total, {"tokens": total, "shares": shares}, loss_tokens)
 
 
-def own_rows(
-    rows: Sequence[Sequence[Segment]], row_tokens: int, share: Share
-) -> list[Sequence[Sequence[Segment]]]:
+def own_rows(rows: Sequence[Sequence[Segment]], row_tokens: int, share: Share) -> list[Sequence[Sequence[Segment]]]:
     """The rows of this process, in runs that are computed at once; every process gets as many runs.
 
     One that has no row for a run gets a row of padding: all must take part in every exchange of weights.

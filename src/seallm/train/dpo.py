@@ -29,6 +29,7 @@ from seallm.base.runtime import Runtime, own_place
 from seallm.model.chat_format import ChatFormat
 from seallm.recipe_training import Dpo
 from seallm.train.device import micro_batch_tokens
+from seallm.train.draws import random_generator
 from seallm.train.loop import Periodic, Phase, StepBatch, train
 from seallm.train.objectives import dpo_loss
 from seallm.train.pairs import Pair, PairBatch, answer_log_probabilities, collate_pairs, encode_pairs
@@ -37,7 +38,6 @@ from seallm.train.reporting import METRICS
 from seallm.train.sharding import computed_in
 from seallm.train.start import MODEL, Start, check_positions, finish, load_start
 from seallm.train.step_log import StepLog
-from seallm.train.stream import random_generator
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,14 +18,14 @@ import torch
 from transformers import PreTrainedModel
 
 from seallm.base.artifacts import StageContext
-from seallm.base.errors import ModelError
+from seallm.base.errors import CheckpointError, ModelError
 from seallm.base.files import fingerprint
 from seallm.base.runtime import Task, own_place, progress
 from seallm.recipe_training import Optimiser
 from seallm.train.checkpoint import Checkpoints, Kept, Position
 from seallm.train.device import micro_batch_tokens
-from seallm.train.processes import Share, sums_over_processes
-from seallm.train.reporting import METRICS, Reporter
+from seallm.train.processes import Share, from_first, sums_over_processes
+from seallm.train.reporting import Reporter
 from seallm.train.schedule import clip_gradients, learning_rate, make_optimiser
 from seallm.train.sharding import TrainedModel, like_shards
 from seallm.train.step_log import StepLog
@@ -63,6 +63,7 @@ class Phase(Generic[Part]):
         objective: a part's share of the step's loss; the parts' values add up to it.
         trained_rows: numbers of the embedding rows that are trained, all else is frozen; None trains everything.
         rows_too: trains the other parameters as well, and only of the embeddings nothing but `trained_rows`.
+        left_out: steps of this phase, from 0, that are not made: their batches are never trained on.
     """
 
     name: str
@@ -72,6 +73,7 @@ class Phase(Generic[Part]):
     optimiser: Optimiser
     trained_rows: Sequence[int] | None = None
     rows_too: bool = False
+    left_out: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -114,6 +116,7 @@ def train(model: PreTrainedModel, phases: Sequence[Phase[Part]], context: StageC
     reporter = Reporter(context, model, periodic.title)
     for log in (*reporter.logs, *periodic.logs):
         log.keep_until(position.made if found else -1)
+    check_left_out(phases, reporter.logs[0])
     if found:
         checkpoints.load_weights(found, model)
     elif periodic.measure:
@@ -128,6 +131,26 @@ def train(model: PreTrainedModel, phases: Sequence[Phase[Part]], context: StageC
     model.requires_grad_(True)
     model.eval()
     reporter.finish(total)
+
+
+def check_left_out(phases: Sequence[Phase[Any]], metrics: StepLog) -> None:
+    """Steps that a checkpoint has behind it cannot be left out any more, nor be made up for.
+
+    Raises:
+        CheckpointError: the wish for one of them has changed since.
+    """
+    wished, before = set(), 0
+    for phase in phases:
+        wished |= {before + step + 1 for step in phase.left_out}
+        before += phase.steps
+    made = from_first(lambda: [(row["step"], "left_out" in row) for row in metrics.rows()])
+    changed = [step for step, is_left_out in made if (step in wished) != is_left_out]
+    if changed:
+        done = "is made already" if changed[0] in wished else "was left out"
+        raise CheckpointError(
+            f"skip_steps: step {changed[0]} {done} in the checkpoint of {metrics.path.parent}. Remove that folder to "
+            "train the stage anew"
+        )
 
 
 @dataclass
@@ -165,7 +188,7 @@ class _Run:
         started = time.perf_counter()
         row, batch, is_written = work.step(step, self.checkpoints.is_written())
         seconds = time.perf_counter() - started
-        skipped = 0 if row["loss"] is not None else position.skipped + 1
+        skipped = 0 if row["loss"] is not None or step in work.phase.left_out else position.skipped + 1
         position = replace(position, step=step + 1, made=position.made + 1, skipped=skipped)
         note = self.reporter.add(position.made, work.phase.name, row, batch.tokens, batch.targets, seconds)
         if skipped >= MAX_SKIPPED_STEPS:
@@ -218,12 +241,16 @@ class _Work(Generic[Part]):
         Returns:
             The row for the metrics, the batch, and whether all processes have written the checkpoint.
         """
-        phase, batch = self.phase, self.phase.batches(step)
-        rate = learning_rate(phase.optimiser, step, phase.steps)
+        phase, rate = self.phase, learning_rate(self.phase.optimiser, step, self.phase.steps)
+        device = self.trained.whole.device
+        if step in phase.left_out:
+            nothing = StepBatch[Part](lambda _: (), 0, {"tokens": 0, "shares": {}, "left_out": True}, 0)
+            (written,) = sums_over_processes([torch.tensor(float(is_written), device=device)])
+            return {"loss": None, "learning_rate": rate, **nothing.record}, nothing, written == self._share.processes
+        batch = phase.batches(step)
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         torch.manual_seed(self._seed + step)  # for models with dropout: a resumed step draws what it drew before
-        device = self.trained.whole.device
         total = torch.zeros((), dtype=torch.float64, device=device)
         for part in batch.parts(self._share):
             loss = self.trained.loss(phase.objective, part)
