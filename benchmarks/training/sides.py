@@ -57,7 +57,7 @@ def documents(steps: int) -> np.ndarray:
 
 
 def labels_of(ids: np.ndarray, supervised_share: float) -> np.ndarray:
-    """Labels as transformers wants them (it shifts them itself): the first of a document and all of the prompt masked."""
+    """Labels as transformers wants them (it shifts them itself): a document's first and all of the prompt masked."""
     labels = ids.copy()
     labels[..., : max(1, round(DOCUMENT_TOKENS * (1 - supervised_share)))] = IGNORED
     return labels
@@ -140,7 +140,7 @@ def seallm_dpo(steps: int, clock: Clock) -> list[float]:
     return losses
 
 
-# ---------------------------------------------------------------------------------------------------- the other trainers
+# -------------------------------------------------------------------------------------------------- the other trainers
 
 
 def _arguments(kind: Any, folder: str, steps: int, batch: int, **more: Any) -> Any:

@@ -6,6 +6,7 @@ Equal settings must give equal losses (tolerance LOSS) and, for DPO, equal log-p
 are compared in tests/train/test_oracle.py, where it is told not to pack.
 """
 
+import itertools
 import json
 import statistics
 import subprocess
@@ -47,9 +48,11 @@ def measure(job: str, rounds: int, steps: int) -> dict[str, Any]:
     """All sides of a job in turn; medians over rounds."""
     sides = ["seallm", *(name for name, *_ in OTHERS[job])]
     runs: dict[str, list[dict[str, Any]]] = {side: [] for side in sides}
-    for _ in range(rounds):
+    for number in range(rounds):
         for side in sides:
-            runs[side].append(run_side(f"{job}-{side}", steps))
+            found = run_side(f"{job}-{side}", steps)
+            runs[side].append(found)
+            print(f"{job:<9} {side:<13} round {number + 1}: {found['seconds']:.2f} s a step", flush=True)
     middle = {
         side: {key: statistics.median(run[key] for run in found) for key in ("seconds", "processor_seconds", "peak_mb")}
         | {"losses": found[0]["losses"], "log_probabilities": found[0].get("log_probabilities")}
@@ -75,7 +78,7 @@ def _checks(job: str, found: dict[str, dict[str, Any]]) -> dict[str, Any]:
             # both train on; what rounding did to the first steps grows in the later ones
             checks[f"largest difference of losses to {side}"] = (worst, LOSS if job != "dpo" else 10 * LOSS)
         if job == "dpo":
-            sums = zip(sum(ours["log_probabilities"], []), sum(theirs["log_probabilities"], []), strict=True)
+            sums = zip(*(itertools.chain(*found["log_probabilities"]) for found in (ours, theirs)), strict=True)
             checks["largest difference of log-probabilities"] = (max(abs(a - b) for a, b in sums), LOG_PROBABILITY)
     return checks
 

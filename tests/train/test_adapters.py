@@ -23,7 +23,12 @@ def context(make_context: MakeContext, base_folder: Path) -> StageContext:
 
 def tuned_by_sft(context: StageContext, chat_file: Path, adapter: Adapter | None = SMALL) -> None:
     settings = Sft(
-        conversations=[str(chat_file)], epochs=20.0, sequence_tokens=160, batch_tokens=640, optimiser=FAST, adapter=adapter
+        conversations=[str(chat_file)],
+        epochs=20.0,
+        sequence_tokens=160,
+        batch_tokens=640,
+        optimiser=FAST,
+        adapter=adapter,
     )
     sft.run(settings, context)
 

@@ -9,6 +9,7 @@ from seallm.base.runtime import Runtime, Training
 from seallm.model.checkpoints import load_model
 from seallm.recipe_training import Adapter, Mixture, Optimiser, Pretrain, Sft
 from seallm.train import pretrain, sft
+from seallm.train.checkpoint import FOLDER, steps_on_disk
 from seallm.train.export import export_checkpoint
 from tests.train.conftest import MakeContext
 
@@ -31,7 +32,9 @@ def test_checkpoints_of_pretraining_become_folders(
     pretrain.run(settings, context)
     newest = export_checkpoint(settings, context, None, tmp_path / "newest")
     assert same_weights(tmp_path / "newest", context.out / "model")
-    assert export_checkpoint(settings, context, newest - newest % 2 - 2 * (newest % 2 == 0), tmp_path / "before") < newest
+    assert (
+        export_checkpoint(settings, context, newest - newest % 2 - 2 * (newest % 2 == 0), tmp_path / "before") < newest
+    )
     assert not same_weights(tmp_path / "before", context.out / "model")
     with pytest.raises(CheckpointError, match=rf"no checkpoint of step 99; there are: .*{newest}"):
         export_checkpoint(settings, context, 99, tmp_path / "none")

@@ -25,6 +25,7 @@ from tests.train.conftest import rows_of, tiny_llama
 
 CPU = torch.device("cpu")
 ROWS = [300, 301, 330]
+ONE_MINUTE = Training(timeout_minutes=1)
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Job:
     stop_at: int | None = None
     rows_first: bool = False
     dtype: str = "float32"
-    training: Training = Training(timeout_minutes=1)
+    training: Training = ONE_MINUTE
 
 
 def batches(step: int) -> StepBatch[TokenBatch]:
@@ -108,7 +109,7 @@ def test_bfloat16_and_blocks_computed_again_are_near(tmp_path: Path) -> None:
 
 
 def take_turns(folder: Path) -> int:
-    join(Runtime(device="cpu", training=Training(timeout_minutes=1)))
+    join(Runtime(device="cpu", training=ONE_MINUTE))
     with in_turn():
         with (folder / "log").open("a") as file:
             file.write(f"{own_place().rank}\n")
@@ -124,7 +125,7 @@ def test_turns_are_in_order_and_what_the_first_says_holds(tmp_path: Path) -> Non
 
 
 def die_or_wait(how: str) -> None:
-    join(Runtime(device="cpu", training=Training(timeout_minutes=1)))
+    join(Runtime(device="cpu", training=ONE_MINUTE))
     if own_place().rank == 1:
         if how == "killed":
             os.kill(os.getpid(), signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""A checkpoint of a stage in, an ordinary Hugging Face folder out: while the stage runs, after a kill, or kept on wish."""
+"""A checkpoint of a stage in, an ordinary Hugging Face folder out: while it runs, after a kill, or kept on wish."""
 
 from pathlib import Path
 
@@ -34,9 +34,10 @@ def export_checkpoint(settings: BaseModel, context: StageContext, step: int | No
     wanted = names[-1:] if step is None else [name for name in names if name == step_name(step)]
     if not wanted:
         there = ", ".join(str(int(name.rpartition("-")[2])) for name in names) or "none"
+        of_step = "" if step is None else f" of step {step}"
         raise CheckpointError(
-            f"{folder} has no checkpoint{'' if step is None else f' of step {step}'}; there are: {there}. Set [compute] "
-            "keep_checkpoints to keep some of a finished stage"
+            f"{folder} has no checkpoint{of_step}; there are: {there}. Set [compute] keep_checkpoints to keep some of "
+            "a finished stage"
         )
     extended = isinstance(settings, Pretrain) and "vocab" in context.inputs
     start = (
