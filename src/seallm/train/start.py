@@ -37,7 +37,8 @@ def prepare_torch(context: StageContext) -> torch.device:
     """
     join(context.runtime)
     device = context.runtime.torch_device()
-    seed_everything(context.seed, deterministic=device.type == "cpu" or context.runtime.training.deterministic)
+    on_cpu = device.type == "cpu"
+    seed_everything(context.seed, deterministic=on_cpu, strict=not on_cpu and context.runtime.training.deterministic)
     # a check for bugs that costs a tenth of a step
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     return device
