@@ -45,7 +45,7 @@ class StageKind:
 
 KINDS = (
     StageKind("base", "seallm.train.base:run"),
-    StageKind("corpus", "seallm.corpus.build:run", uses_languages=True, version=3),
+    StageKind("corpus", "seallm.corpus.build:run", uses_languages=True, version=4),
     StageKind("vocab", "seallm.vocab.stage:run", ("base", "corpus")),
     StageKind("pretrain", "seallm.train.pretrain:run", ("model", "corpus", "vocab")),
     StageKind("hybrid", "seallm.train.hybrid:run", ("model", "corpus")),

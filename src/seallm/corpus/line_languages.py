@@ -3,11 +3,12 @@
 A page of two languages gets one label and a low score. Here its lines are identified one by one, neighbours joined
 until they are long enough to be told, and the bytes of each language are added up. The language with the most bytes is
 the page's own: a Malay page with an English menu stays Malay. A page of which a quarter or more is in other languages
-is called mixed. Only texts of which the identifier was unsure are looked at, which most pages are not.
+is called mixed. Only texts are looked at of which the identifier was unsure or that two like languages contest, which
+most pages are not.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -50,7 +51,7 @@ class LineLanguages:
 def line_languages(
     texts: pa.Array | pa.ChunkedArray, identification: Identification, identifier: Identifier, words: WordLists
 ) -> LineLanguages:
-    """Look at the lines of the texts whose score is below SURE_SCORE.
+    """Look at the lines of the texts whose score is below SURE_SCORE or whose language two contest.
 
     Args:
         texts: n strings.
@@ -63,7 +64,7 @@ def line_languages(
     """
     codes, scores = identification.languages.copy(), identification.scores.copy()
     mixed, shares = np.zeros(len(texts), np.float32), dict[int, Mapping[str, float]]()
-    rows = np.flatnonzero(scores < SURE_SCORE)
+    rows = np.flatnonzero((scores < SURE_SCORE) | identification.contested)
     blocks, owners = cut_blocks(texts.take(pa.array(rows)))
     found = identifier.identify(blocks, measure(blocks, words, make_minhash(1, 1)))
     sizes = pc.binary_length(blocks).to_numpy()
@@ -75,12 +76,13 @@ def line_languages(
         if last - first < 2 or not len(own):
             continue
         shares[row] = _add_up(found.languages[own], sizes[own], str(codes[row]), relatives)
-        best = next(iter(shares[row]))
-        mixed[row] = 1 - shares[row][best]
-        if best != codes[row]:
+        best, before = next(iter(shares[row])), str(codes[row])
+        is_open = scores[row] < SURE_SCORE or any({best, before} == set(pair) for pair in identifier.second_look.pairs)
+        mixed[row] = 1 - shares[row].get(best if is_open else before, 0.0)
+        if best != before and is_open:  # code and names among a sure text's lines do not outweigh it
             of_best = found.languages[own] == best
             codes[row], scores[row] = best, (found.scores[own] * sizes[own])[of_best].sum() / sizes[own].sum()
-    return LineLanguages(Identification(codes, scores), shares, mixed)
+    return LineLanguages(replace(identification, languages=codes, scores=scores), shares, mixed)
 
 
 def _add_up(
@@ -136,10 +138,14 @@ def _cut(
 
 
 def _relatives(identifier: Identifier) -> Mapping[str, set[str]]:
-    """Languages whose blocks count as a text's own: too close, or too alike in script, to be told by one block."""
+    """Languages whose blocks count as a text's own: too close, or too alike in script, to be told by one block.
+
+    Pairs that the second look tells apart are none of them.
+    """
     found: dict[str, set[str]] = {JAPANESE: {CHINESE}}  # lines without kana
+    told = {(code, other) for pair in identifier.second_look.pairs for code in pair for other in pair}
     for numbers in identifier.sharers().values():
         sharing = {identifier.languages[number].code for number in numbers}
         for code in sharing:
-            found.setdefault(code, set()).update(sharing - {code})
+            found.setdefault(code, set()).update(other for other in sharing if (code, other) not in told)
     return found
