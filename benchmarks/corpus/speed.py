@@ -11,7 +11,7 @@ from typing import Any
 
 from benchmarks.corpus.crawls import LANGUAGES, Row, build, documents_of, make_crawl
 
-CRAWL_SEED, CRAWL_PAGES = 901, 6_000
+CRAWL_SEED, CRAWL_PAGES = 901, 24_000
 LARGE = 8  # so many times the documents, each once altered, for the rate without the start of the process
 
 

@@ -24,6 +24,7 @@ from seallm.corpus.word_lists import WordLists
 SURE_SCORE = 0.85  # whole texts that score higher are taken to be of one language
 BLOCK_BYTES = 100  # lines are joined until they have as many: lid.176 is at a loss with three words
 MAX_BLOCKS = 64  # of a text; in a long one the blocks are longer
+SAMPLED_BLOCKS = 12  # of a text whose score is sure and whose language is contested
 MIN_BLOCK_SCORE = 0.5  # blocks that score lower (lists of names, code) count for no language
 MIN_MIXED_SHARE = 0.25
 _LINE_END = 0x0A
@@ -66,6 +67,8 @@ def line_languages(
     mixed, shares = np.zeros(len(texts), np.float32), dict[int, Mapping[str, float]]()
     rows = np.flatnonzero((scores < SURE_SCORE) | identification.contested)
     blocks, owners = cut_blocks(texts.take(pa.array(rows)))
+    sampled = np.flatnonzero(_is_sampled(owners, scores[rows] >= SURE_SCORE))
+    blocks, owners = blocks.take(pa.array(sampled)), owners[sampled]
     found = identifier.identify(blocks, measure(blocks, words, make_minhash(1, 1)))
     sizes = pc.binary_length(blocks).to_numpy()
     is_told = np.isin(found.languages, list(identifier.by_script().values())) | (found.scores >= MIN_BLOCK_SCORE)
@@ -83,6 +86,15 @@ def line_languages(
             of_best = found.languages[own] == best
             codes[row], scores[row] = best, (found.scores[own] * sizes[own])[of_best].sum() / sizes[own].sum()
     return LineLanguages(replace(identification, languages=codes, scores=scores), shares, mixed)
+
+
+def _is_sampled(owners: npt.NDArray[np.int64], is_sure: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Which blocks are looked at: all of a text, or SAMPLED_BLOCKS of a sure one, evenly spread: (blocks,)."""
+    counts = np.bincount(owners, minlength=len(is_sure))
+    ranks = np.arange(len(owners)) - (np.cumsum(counts) - counts)[owners]
+    shares = np.minimum(SAMPLED_BLOCKS, counts)[owners]
+    is_next = (ranks + 1) * shares // counts[owners] > ranks * shares // counts[owners]
+    return np.asarray(is_next | ~is_sure[owners], np.bool_)
 
 
 def _add_up(
