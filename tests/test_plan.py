@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from seallm.base.errors import DataError, RecipeError
-from seallm.plan import Plan, describe, make_plan, run_plan
+from seallm.plan import Plan, make_plan, run_plan
+from seallm.plan_table import describe
 from seallm.recipe_file import load_recipe
 
 ROOT = Path(__file__).parents[1]

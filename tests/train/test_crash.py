@@ -18,7 +18,7 @@ import pytest
 
 from seallm.base.artifacts import Artifact, StageContext
 from seallm.base.runtime import Runtime
-from seallm.recipe import Dpo, Hybrid, Mixture, Optimiser, Pretrain, Sft
+from seallm.recipe_training import Dpo, Hybrid, Mixture, Optimiser, Pretrain, Sft
 from seallm.train import dpo, hybrid, pretrain, sft
 from tests.folders import digests
 

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from seallm.recipe import Optimiser
+from seallm.recipe_training import Optimiser
 from seallm.train.schedule import learning_rate, make_optimiser
 from tests.train.conftest import tiny_llama
 

@@ -16,7 +16,8 @@ from seallm.base.files import read_json
 from seallm.base.records import write_preferences
 from seallm.model.chat_format import ChatFormat
 from seallm.model.checkpoints import load_tokenizer, save_model
-from seallm.recipe import Base, Dpo, Hybrid, Mixture, Optimiser, Pretrain, Sft, TrainBase
+from seallm.recipe import Base
+from seallm.recipe_training import Dpo, Hybrid, Mixture, Optimiser, Pretrain, Sft, TrainBase
 from seallm.train import base, dpo, hybrid, pretrain, sft
 from seallm.train.start import MODEL
 from tests.folders import digests
@@ -83,7 +84,7 @@ def test_a_tiny_base_is_trained_and_loads_anywhere(documents: Path, make_context
     losses = [row["loss"] for row in rows_of(context.out / "metrics.jsonl")]
     assert len(losses) == 12
     assert losses[-1] < losses[0] - 0.5
-    assert {p.name for p in context.out.iterdir()} == {MODEL, "metrics.jsonl", "quarantine.jsonl"}
+    assert {p.name for p in context.out.iterdir()} == {MODEL, "metrics.jsonl", "timings.jsonl", "quarantine.jsonl"}
     assert context.counts["quarantined"] == 2
     first, second = rows_of(context.out / "quarantine.jsonl")
     assert first == {"where": "documents.jsonl:31", "reason": "no text"}
@@ -189,7 +190,13 @@ def test_pretraining_writes_what_it_should(
     tokenizer = load_tokenizer(context.out / MODEL)
     ChatFormat(tokenizer)
     assert len(tokenizer) == 334
-    assert {p.name for p in context.out.iterdir()} == {MODEL, "tokens", "metrics.jsonl", "bits_per_byte.jsonl"}
+    assert {p.name for p in context.out.iterdir()} == {
+        MODEL,
+        "tokens",
+        "metrics.jsonl",
+        "timings.jsonl",
+        "bits_per_byte.jsonl",
+    }
 
 
 def test_a_replay_feeds_only_what_was_seen(tmp_path: Path, base_folder: Path, make_context: MakeContext) -> None:

@@ -9,13 +9,13 @@ process itself would inherit the locks of torch's and Arrow's threads, and a new
 
 import multiprocessing
 import os
-import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing.context import BaseContext
 from pathlib import Path
 from typing import Literal, TypeVar
 
+from seallm.base.processes import end_with_parent
 from seallm.base.ray_shards import run_on_ray
 from seallm.base.runtime import Runtime, progress
 
@@ -85,11 +85,4 @@ def _begin_worker(environment: dict[str, str]) -> None:
     """Take the parent's environment, as the server keeps the one it started with; end when the parent is killed."""
     os.environ.clear()
     os.environ.update(environment)
-    parent = multiprocessing.parent_process()  # a pool's workers would wait for work for ever
-
-    def watch() -> None:
-        if parent is not None:
-            parent.join()
-            os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
+    end_with_parent()  # a pool's workers would wait for work for ever

@@ -89,7 +89,7 @@ def write_ledger(part: LedgerPart, result: Path) -> None:
 def _decided(batch: pa.RecordBatch, part: LedgerPart, row: int) -> dict[str, Any]:
     columns, start = part.shard.columns, part.shard.columns.starts[part.shard.number] + row
     rows = slice(start, start + len(batch))
-    names = ("fate", "reason", "final_reason", "group", "representative", "cluster_size", "position")
+    names = ("fate", "tier", "reason", "final_reason", "group", "representative", "cluster_size", "position")
     own = {name: columns.read(name)[rows] for name in names}
     broken = broken_rules(
         own["reason"], own["final_reason"], batch["group"], figures_of(batch["scores"]), part.thresholds
@@ -97,7 +97,7 @@ def _decided(batch: pa.RecordBatch, part: LedgerPart, row: int) -> dict[str, Any
     if part.read_from is None:
         broken |= fixed_reasons(batch["reasons"])
     return {
-        "tier": _lookup([TIERS.get(fate) for fate in range(4)], own["fate"]),
+        "tier": _lookup([TIERS.get(fate) for fate in range(4)], own["tier"]),
         "reason": _lookup([REASONS.get(number) for number in range(max(REASONS) + 1)], own["final_reason"]),
         "reasons": reason_lists(broken),
         "cluster_size": own["cluster_size"],

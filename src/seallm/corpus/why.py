@@ -13,7 +13,15 @@ import pyarrow.parquet as pq
 from seallm.base.errors import DataError
 from seallm.base.files import read_json
 from seallm.corpus.duplicates import estimated_similarity
-from seallm.corpus.layout import EXACT_DUPLICATE, LEDGER, NEAR_DUPLICATE, REASONS, RULES_FILE, UNKNOWN
+from seallm.corpus.layout import (
+    EXACT_DUPLICATE,
+    HELD_OUT_FOLDER,
+    LEDGER,
+    NEAR_DUPLICATE,
+    REASONS,
+    RULES_FILE,
+    UNKNOWN,
+)
 from seallm.corpus.rules import RULES
 from seallm.corpus.scores import LANGUAGE_SHARE
 from seallm.corpus.tiers import is_high_source
@@ -198,7 +206,7 @@ def _outcome(story: Story) -> str:
     if row["reason"]:
         broken = ", ".join(row["reasons"])
         return f"dropped for {row['reason']}" + (f" (all reasons: {broken})" if len(row["reasons"]) > 1 else "")
-    if row["tier"] is None:
+    if row["file"].startswith(f"{HELD_OUT_FOLDER}/"):
         return f"held out: the hash of its id falls into the share of {choices['held_out_share']:g}"
     if story.from_high_source:
         return f"kept, tier high: its source {row['source']} is one of high_sources"

@@ -142,7 +142,7 @@ def _read_window(window: list[_Piece], columns: Columns) -> tuple[pa.Table, npt.
     order = np.lexsort((numbers, columns.read("final_id_hash")[numbers]))
     documents, numbers = pa.concat_tables([table for table, _ in read]).take(pa.array(order)), numbers[order]
     filled: dict[str, Any] = {name: documents[name] for name in documents.column_names}
-    filled["tier"] = _names(columns.read("fate")[numbers], TIERS)
+    filled["tier"] = _names(columns.read("tier")[numbers], TIERS)
     filled["reason"] = _names(columns.read("final_reason")[numbers], REASONS)
     filled["cluster_size"] = columns.read("cluster_size")[numbers]
     table = pa.table([filled[name] for name in DOCUMENT_SCHEMA.names], names=DOCUMENT_SCHEMA.names)

@@ -20,6 +20,7 @@ from seallm.evaluate.report_text import excerpt, finite
 KEPT = ("kept_high", "kept_low", "held_out")
 TRAINING_STAGES = ("base", "pretrain", "hybrid", "sft", "dpo")
 UNACCOUNTED = "unaccounted"
+ALL_TIERS = "all"  # rows of bits per byte that are not of one tier
 SAMPLES_PER_REASON = 3
 CURVE_POINTS = 240
 SMOOTHING_SHARE = 0.05  # width of the moving mean, as a share of the steps
@@ -205,11 +206,11 @@ def training_figures(inputs: Mapping[str, Path]) -> list[Figures]:
 def loss_curve(rows: Sequence[Mapping[str, Any]]) -> Figures:
     """Mean losses of at most 240 equal spans of steps, and a moving mean of them over a twentieth of the steps.
 
-    Steps without a finite loss are left out and counted in `not_finite`. `first` and `last` are the ends of the moving
-    mean; `parts` names the mixtures with their first and last step.
+    Steps that the recipe skips are left out; so are those without a finite loss, counted in `not_finite`. `first` and
+    `last` are the ends of the moving mean; `parts` names the mixtures with their first and last step.
     """
     steps = {int(r["step"]): r for r in rows if finite(r.get("step")) is not None}  # a step told twice: the last counts
-    points = [(step, finite(steps[step].get("loss"))) for step in sorted(steps)]
+    points = [(step, finite(steps[step].get("loss"))) for step in sorted(steps) if not steps[step].get("left_out")]
     curve = [(step, loss) for step, loss in points if loss is not None]
     width = max(1, round(len(curve) * SMOOTHING_SHARE))
     smooth = _bucket_means(_moving_mean(curve, width))
@@ -263,7 +264,7 @@ def bits_per_byte_figures(inputs: Mapping[str, Path], languages: Sequence[str]) 
     rows = read_rows(inputs["pretrain"], "bits_per_byte.jsonl") if "pretrain" in inputs else []
     by_language: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
-        if isinstance(row.get("language"), str):
+        if isinstance(row.get("language"), str) and row.get("tier", ALL_TIERS) == ALL_TIERS:
             by_language.setdefault(row["language"], []).append(row)
     return [_bits_row(language, by_language[language]) for language in in_order(by_language, languages)]
 
