@@ -18,6 +18,7 @@ from typing import Any
 
 import torch
 import torch.distributed.checkpoint as dcp
+from torch.distributed.checkpoint.api import CheckpointException
 
 from seallm.base.errors import CheckpointError, DataError, ModelError
 from seallm.base.files import read_json, write_json
@@ -97,6 +98,8 @@ class Checkpoints:
         barrier()
         state = dict(self._tensors(model, optimiser))
         if background:
+            # for good, as the thread that writes would find a passing filter gone
+            warnings.filterwarnings("ignore", message="torch.distributed is disabled", category=UserWarning)
             future = _quietly(dcp.async_save, state, checkpoint_id=str(partial), process_group=patient_group())
             self._writing = (future, partial, position)
             return
@@ -192,10 +195,10 @@ def load_tensors(folder: Path, wanted: dict[str, torch.Tensor]) -> None:
     alone = own_place().processes == 1
     try:
         _quietly(dcp.load, wanted, checkpoint_id=str(folder), process_group=patient_group(), no_dist=alone)
-    except Exception as error:  # torch wraps whatever went wrong in types of its own
-        reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    except (Exception, CheckpointException) as error:  # torch's own is no Exception, and ends with what went wrong
+        reason = next((line for line in reversed(str(error).splitlines()) if line.strip()), type(error).__name__)
         raise CheckpointError(
-            f"{folder} cannot be loaded ({reason}). Remove it to continue from an earlier one, or {folder.parent} to "
+            f"{folder} cannot be loaded ({reason.strip()}). Remove it to continue from an earlier one, or {folder.parent} to "
             "train this stage anew"
         ) from error
 

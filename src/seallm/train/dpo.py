@@ -35,6 +35,7 @@ from seallm.train.objectives import dpo_loss
 from seallm.train.pairs import Pair, PairBatch, answer_log_probabilities, collate_pairs, encode_pairs
 from seallm.train.processes import Share, barrier, from_first, sum_tensor
 from seallm.train.reporting import METRICS
+from seallm.train.sharding import computed_in
 from seallm.train.start import MODEL, Start, check_positions, finish, load_start
 from seallm.train.step_log import StepLog
 
@@ -184,7 +185,7 @@ def log_probabilities_of(model: PreTrainedModel, pairs: Sequence[Pair], runtime:
     for own in own_parts(range(len(pairs)), pairs, share) if pairs else []:
         if own:
             batch = collate_pairs([pairs[i] for i in own], torch.zeros(2, len(own)), 0.0, device)
-            with torch.autocast(device.type, torch.bfloat16, enabled=runtime.torch_dtype() is torch.bfloat16):
+            with computed_in(model, runtime.torch_dtype()):
                 values = answer_log_probabilities(model, batch)
             found[:, torch.tensor(own, device=device)] = values.double()
     return sum_tensor(found).float().cpu().numpy()

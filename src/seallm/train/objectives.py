@@ -54,9 +54,9 @@ class _CrossEntropySum(torch.autograd.Function):
             total += (sums.log() - wanted_logits).sum()
             # softmax = exp / sums: dividing the narrow side (C, H) saves a pass over (C, V)
             powers = logits.to(kind)
-            hidden_gradient[part] = (powers @ head) / sums.to(kind) - head[wanted]
+            hidden_gradient[part] = (powers @ head).float() / sums - head[wanted].float()
             if weight_gradient is not None:
-                _add_product(weight_gradient, powers, inputs / sums.to(kind))
+                _add_product(weight_gradient, powers, (inputs.float() / sums).to(kind))
         if weight_gradient is not None:
             weight_gradient.index_add_(0, targets, states.float(), alpha=-1)
             weight_gradient = weight_gradient.to(weight.dtype)

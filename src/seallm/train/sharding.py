@@ -10,6 +10,7 @@ moments stay float32; bfloat16 is for computing.
 
 import copy
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any, TypeVar
 
 import torch
@@ -46,38 +47,35 @@ class TrainedModel:
         model: what is trained: `whole` itself, or its split twin with parameters of the same names.
     """
 
-    def __init__(self, whole: PreTrainedModel, runtime: Runtime) -> None:
+    def __init__(self, whole: PreTrainedModel, runtime: Runtime, *, split: bool | None = None) -> None:
+        """`split` says whether `fully_shard` is used; by default where there are several processes."""
         self.whole = whole
         self.processes = own_place().processes
+        self.is_split = self.processes > 1 if split is None else split
         self._type = runtime.torch_dtype()
         self._undo: list[Callable[[], object]] = []
         whole.train()
         if runtime.training.activation_checkpointing:
-            whole.gradient_checkpointing_enable({"use_reentrant": False})
-            self._undo.append(whole.gradient_checkpointing_disable)
+            self._undo.append(_compute_blocks_again(whole))
         if whole.device.type == "cuda" and self._type is not torch.float32:
             self._undo.append(segment_attention(whole))
-        self.model = whole if self.processes == 1 else _twin(whole)
+        self.model = _twin(whole) if self.is_split else whole
         self._root = _Root(self.model)
         if runtime.training.compile:
             self._compile()
-        if self.processes > 1:
+        if self.is_split:
             _shard(self._root, self._type)
             _empty(whole)
-        elif self._type is not torch.float32:
-            embeddings = whole.get_input_embeddings()  # else the sums between blocks would be float32
-            self._undo.append(embeddings.register_forward_hook(lambda *a: a[2].to(self._type)).remove)
 
     def _compile(self) -> None:
         for block in blocks(self.model):
             block.compile()
-            if self.processes == 1:
+            if not self.is_split:
                 self._undo.append(lambda block=block: setattr(block, "_compiled_call_impl", None))  # type: ignore[misc]
 
     def loss(self, objective: Objective[Part], part: Part) -> torch.Tensor:
         """A part's share of the step's loss; its gradients sum over parts and processes."""
-        by_autocast = self.processes == 1 and self._type is not torch.float32
-        with torch.autocast(self.whole.device.type, torch.bfloat16, enabled=by_autocast):
+        with nullcontext() if self.is_split else computed_in(self.model, self._type):
             found: torch.Tensor = self._root(objective, part)
         return found
 
@@ -93,7 +91,7 @@ class TrainedModel:
 
     def empty(self) -> None:
         """Free the whole model's weights again, where another copy is trained."""
-        if self.processes > 1:
+        if self.is_split:
             _empty(self.whole)
 
     def release(self) -> None:
@@ -102,6 +100,28 @@ class TrainedModel:
         for undo in reversed(self._undo):
             undo()
         self.whole.eval()
+
+
+def _compute_blocks_again(model: PreTrainedModel) -> Callable[[], object]:
+    """Switch activation checkpointing on, under the name that this transformers has for it; returns what undoes it."""
+    prefix = "activation" if hasattr(model, "activation_checkpointing_enable") else "gradient"
+    getattr(model, f"{prefix}_checkpointing_enable")({"use_reentrant": False})
+    undo: Callable[[], object] = getattr(model, f"{prefix}_checkpointing_disable")
+    return undo
+
+
+@contextmanager
+def computed_in(model: PreTrainedModel, number_type: torch.dtype) -> Iterator[None]:
+    """Compute forwards of a float32 model in another number type, the sums between its blocks too."""
+    if number_type is torch.float32:
+        yield
+        return
+    hook = model.get_input_embeddings().register_forward_hook(lambda _, __, states: states.to(number_type))
+    try:
+        with torch.autocast(model.device.type, number_type):
+            yield
+    finally:
+        hook.remove()
 
 
 def blocks(model: PreTrainedModel) -> list[torch.nn.Module]:
