@@ -55,6 +55,7 @@ def test_every_setting_is_documented() -> None:
         (MINIMAL.split("[base]")[0], "`base` is missing"),
         (MINIMAL + "[pretrain]\n[[pretrain.mixtures]]\nnam = 1\n", "`pretrain.mixtures.0.nam`; did you mean `name`"),
         (MINIMAL.replace('"x"', '"../x"'), "`name` = '../x'"),
+        (MIXTURE + "tokens = 9\n" + MIXTURE[MIXTURE.index("[[") :] + "tokens = 9\n", "two mixtures are named 'm'"),
         (MIXTURE, "mixture 'm' needs either `tokens` or `epochs`"),
         (MIXTURE + "tokens = 9\nepochs = 1.0\n", "mixture 'm' needs either `tokens` or `epochs`"),
         (MIXTURE + "tokens = 9\nparallel_share = 0.1\n", "names no `parallel` folder"),
