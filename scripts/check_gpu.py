@@ -1,4 +1,4 @@
-"""Does this machine train right, and how fast? Losses, gradients, checkpoints and speed on a GPU, in one JSON and a table.
+"""Does this machine train right, and how fast? Losses, gradients, checkpoints and speed on a GPU, as one JSON.
 
     python scripts/check_gpu.py --out gpu.json              a few minutes on one GPU
     python scripts/check_gpu.py --device cpu --out cpu.json the same checks at toy sizes
@@ -8,6 +8,7 @@ transformers' own loss and Trainer. One that fails prints why, and the others go
 """
 
 import argparse
+import itertools
 import json
 import math
 import os
@@ -66,6 +67,7 @@ class Machine:
 
     @property
     def row_tokens(self) -> int:
+        """Length of a row."""
         return 256 if self.is_small else 4096
 
     @property
@@ -75,6 +77,7 @@ class Machine:
 
     @property
     def vocabulary(self) -> int:
+        """Tokens that the big model knows."""
         return 500 if self.is_small else VOCABULARY
 
     def context(self, dtype: str = "bfloat16", device: str | None = None, **training: Any) -> StageContext:
@@ -100,7 +103,7 @@ class Machine:
 
 
 def documents(count: int, vocabulary: int, longest: int, seed: int) -> list[np.ndarray]:
-    """Random documents that a model can learn: each counts on in steps of its own; lengths as on the web (lognormal)."""
+    """Documents that a model can learn: each counts on in steps of its own; lengths as on the web (lognormal)."""
     generator = np.random.default_rng(seed)
     lengths = np.clip(generator.lognormal(math.log(longest / 8), 1.0, count), 2, longest).astype(int)
     starts, strides = generator.integers(0, vocabulary, count), generator.integers(1, 7, count)
@@ -108,6 +111,7 @@ def documents(count: int, vocabulary: int, longest: int, seed: int) -> list[np.n
 
 
 def segment(ids: np.ndarray, supervised_share: float = 1.0) -> Segment:
+    """A document with its first part as a prompt without loss."""
     targets = np.append(ids[1:], IGNORED)
     targets[: int(len(ids) * (1 - supervised_share))] = IGNORED
     return Segment(ids, targets, "en")
@@ -139,6 +143,7 @@ def phase_of(machine: Machine, steps: int, rows: int, row_tokens: int, vocabular
 
 
 def losses_of(context: StageContext) -> list[float]:
+    """The losses of a run, step by step."""
     return [json.loads(line)["loss"] for line in (context.out / "metrics.jsonl").read_text().splitlines()]
 
 
@@ -152,10 +157,12 @@ def small_run(machine: Machine, context: StageContext, steps: int = 10, **change
 
 
 def largest_difference(left: list[float], right: list[float]) -> float:
+    """Of two lists, item by item."""
     return max(abs(a - b) for a, b in zip(left, right, strict=True))
 
 
 def relative(found: torch.Tensor, expected: torch.Tensor) -> float:
+    """Norm of the difference, as a share of the expected one's."""
     return float((found.float() - expected.float()).norm() / expected.float().norm())
 
 
@@ -163,6 +170,7 @@ def relative(found: torch.Tensor, expected: torch.Tensor) -> float:
 
 
 def check_environment(machine: Machine) -> dict[str, Any]:
+    """Versions, the device, and the products it makes in a second."""
     import inspect
 
     import transformers
@@ -253,10 +261,12 @@ def check_isolation(machine: Machine) -> dict[str, Any]:
 
 
 def check_activation_checkpointing(machine: Machine) -> dict[str, Any]:
+    """Blocks computed again give the same losses."""
     return _against_plain(machine, activation_checkpointing=True)
 
 
 def check_compile(machine: Machine) -> dict[str, Any]:
+    """Compiled blocks give the same losses."""
     return _against_plain(machine, compile=True)
 
 
@@ -300,7 +310,11 @@ def check_new_rows(machine: Machine) -> dict[str, Any]:
     phase = replace(phase_of(machine, 3, 4, 256, 1_000), trained_rows=[990, 991, 992])
     train(model, [phase], context, Periodic("check", 10))
     moved = (model.get_input_embeddings().weight != before.get_input_embeddings().weight).any(dim=1).nonzero().flatten()
-    others = all(torch.equal(a, b) for (n, a), b in zip(model.named_parameters(), before.parameters()) if "embed" not in n)
+    others = all(
+        torch.equal(a, b)
+        for (n, a), b in zip(model.named_parameters(), before.parameters(), strict=True)
+        if "embed" not in n
+    )
     assert others, "other weights moved"
     assert set(moved.tolist()) <= {990, 991, 992}, moved
     return {"rows_moved": moved.tolist()}
@@ -356,7 +370,9 @@ def check_split(machine: Machine) -> dict[str, Any]:
         rows = rows_of(2, machine.row_tokens, machine.vocabulary, 5)
         for split in (False, True):
             trained = TrainedModel(machine.model(), machine.context(kind).runtime, split=split)
-            part = step_batch(rows, machine.row_tokens, machine.device).parts(replace(ALONE, micro_batch_tokens=10**9))[0]
+            part = step_batch(rows, machine.row_tokens, machine.device).parts(replace(ALONE, micro_batch_tokens=10**9))[
+                0
+            ]
             seconds, losses = [], []
             _forget_memory(machine)
             for _ in range(4):
@@ -425,18 +441,22 @@ def _prepared(phase: Phase[Any]) -> Phase[Any]:
 
 
 def check_speed(machine: Machine) -> dict[str, Any]:
+    """Every token supervised."""
     return speed(machine)
 
 
 def check_speed_masked_prompts(machine: Machine) -> dict[str, Any]:
+    """A quarter of the tokens supervised."""
     return speed(machine, share=0.25)
 
 
 def check_speed_activation_checkpointing(machine: Machine) -> dict[str, Any]:
+    """Blocks computed again."""
     return speed(machine, activation_checkpointing=True)
 
 
 def check_speed_compiled(machine: Machine) -> dict[str, Any]:
+    """Blocks compiled."""
     return speed(machine, steps=8, compile=True)
 
 
@@ -469,13 +489,15 @@ def check_head(machine: Machine) -> dict[str, Any]:
 
 
 def check_transformers_loop(machine: Machine) -> dict[str, Any]:
-    """transformers' own loss (`labels=`) in a plain loop over the same rows, sdpa with its mask, fused AdamW."""
+    """The loss of transformers (`labels=`) in a plain loop over the same rows, sdpa with its mask, fused AdamW."""
     model = machine.model().train()
     optimiser = torch.optim.AdamW(model.parameters(), 3e-4, (0.9, 0.95), weight_decay=0.0, fused=True)
     _forget_memory(machine)
     losses, speeds = [], []
     for step in range(5):
-        batch = step_batch(rows_of(machine.rows, machine.row_tokens, machine.vocabulary, step), machine.row_tokens, machine.device)
+        batch = step_batch(
+            rows_of(machine.rows, machine.row_tokens, machine.vocabulary, step), machine.row_tokens, machine.device
+        )
         parts = batch.parts(replace(ALONE, micro_batch_tokens=2 * machine.row_tokens))
         _wait(machine.device)
         started = time.perf_counter()
@@ -504,11 +526,18 @@ def check_transformers_trainer(machine: Machine) -> dict[str, Any]:
     per_step = machine.rows // 2
     examples = []
     for step in range(5):
-        batch = collate(rows_of(machine.rows, machine.row_tokens, machine.vocabulary, step), machine.row_tokens, 1, torch.device("cpu"))
+        batch = collate(
+            rows_of(machine.rows, machine.row_tokens, machine.vocabulary, step),
+            machine.row_tokens,
+            1,
+            torch.device("cpu"),
+        )
         labels = torch.full_like(batch.targets, IGNORED)
         labels[:, 1:] = batch.targets[:, :-1]
         for row in range(machine.rows):
-            examples.append({"input_ids": batch.input_ids[row], "position_ids": batch.position_ids[row], "labels": labels[row]})
+            examples.append(
+                {"input_ids": batch.input_ids[row], "position_ids": batch.position_ids[row], "labels": labels[row]}
+            )
     ends: list[float] = []
 
     class Clock(TrainerCallback):
@@ -536,10 +565,12 @@ def check_transformers_trainer(machine: Machine) -> dict[str, Any]:
     )
     _forget_memory(machine)
     trainer = Trainer(machine.model(), arguments, default_data_collator, examples, callbacks=[Clock()])
-    trainer._get_train_sampler = lambda *_: torch.utils.data.SequentialSampler(examples)  # the same rows in the same order
+    trainer._get_train_sampler = lambda *_: torch.utils.data.SequentialSampler(
+        examples
+    )  # the same rows in the same order
     trainer.train()
     tokens = machine.rows * machine.row_tokens
-    speeds = [tokens / (b - a) for a, b in zip(ends[1:], ends[2:], strict=False)]
+    speeds = [tokens / (b - a) for a, b in itertools.pairwise(ends[1:])]
     losses = [round(row["loss"], 4) for row in trainer.state.log_history if "loss" in row]
     return {"tokens_per_second": round(statistics.median(speeds)), "losses": losses, **_memory(machine, "peak")}
 
@@ -611,7 +642,10 @@ def main() -> None:
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     arguments.out.write_text(json.dumps(results, indent=1, default=str) + "\n")
     failed = [name for name, found in results.items() if found["state"] == "FAILED"]
-    print(f"{len(results) - len(failed)} of {len(results)} checks without fault" + (f"; failed: {failed}" if failed else ""))
+    print(
+        f"{len(results) - len(failed)} of {len(results)} checks without fault"
+        + (f"; failed: {failed}" if failed else "")
+    )
 
 
 if __name__ == "__main__":

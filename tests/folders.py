@@ -23,4 +23,6 @@ def digest(path: Path) -> str:
 def digests(run: Path) -> dict[str, str]:
     """Hash of every file of a run, by relative path."""
     left_out = (".lock", "timings.jsonl")
-    return {str(p.relative_to(run)): digest(p) for p in sorted(run.rglob("*")) if p.is_file() and p.name not in left_out}
+    return {
+        str(p.relative_to(run)): digest(p) for p in sorted(run.rglob("*")) if p.is_file() and p.name not in left_out
+    }

@@ -34,7 +34,7 @@ class Compute(Section):
     micro_batch_tokens: Positive | None = None
     """Tokens computed at once in one process; absent: 4,096 on a CPU, on a GPU what its memory allows."""
     activation_checkpointing: bool = False
-    """Compute the blocks again in the backward pass instead of keeping their activations: less memory, a third slower."""
+    """Compute blocks again in the backward pass instead of keeping their activations: less memory, a third slower."""
     compile: bool = False
     """Compile the blocks with torch.compile: slower to start, faster on GPUs."""
     deterministic: bool = False

@@ -26,6 +26,17 @@ class Optimiser(Section):
     """Gradients beyond this norm are scaled down."""
 
 
+class Adapter(Section):
+    """A low-rank adapter (LoRA) that is trained in place of all weights, and merged into them at the end."""
+
+    rank: Positive = 16
+    """Rank of the matrices."""
+    alpha: PositiveFloat = 32.0
+    """The adapter's output is scaled by alpha / rank."""
+    dropout: Share = 0.0
+    """Share of the adapter's inputs that are zeroed in training."""
+
+
 class TrainBase(Section):
     """Train a tiny English-centric base model, for a run that must not download anything."""
 
@@ -199,6 +210,8 @@ class Sft(Section):
     """Steps between two checkpoints."""
     optimiser: Optimiser = Optimiser(learning_rate=1e-3)
     """Learning rate and its schedule."""
+    adapter: Adapter | None = None
+    """Train an adapter (`seallm[adapters]`), and the rows of tokens that are new here; absent: all weights."""
 
 
 class Dpo(Section):
@@ -216,3 +229,5 @@ class Dpo(Section):
     """Steps between two checkpoints."""
     optimiser: Optimiser = Optimiser(learning_rate=1e-4)
     """Learning rate and its schedule."""
+    adapter: Adapter | None = None
+    """As in [sft]; the reference is the model without it."""

@@ -46,7 +46,12 @@ def test_what_is_saved_is_loaded(background: bool, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("kept", "during", "after"),
-    [(Kept(), [5], []), (Kept(2), [4, 5], [4, 5]), (Kept(0, best=True), [2, 5], [2]), (Kept(9), [1, 2, 3, 4, 5], [1, 2, 3, 4, 5])],
+    [
+        (Kept(), [5], []),
+        (Kept(2), [4, 5], [4, 5]),
+        (Kept(0, best=True), [2, 5], [2]),
+        (Kept(9), [1, 2, 3, 4, 5], [1, 2, 3, 4, 5]),
+    ],
 )
 def test_newest_and_best_stay(kept: Kept, during: list[int], after: list[int], tmp_path: Path) -> None:
     model, optimiser = trained_once()

@@ -23,7 +23,7 @@ def separate(model: torch.nn.Module, prompt: list[int], answer: list[int]) -> to
     return F.log_softmax(logits, dim=-1).gather(1, torch.tensor(answer)[:, None]).sum()
 
 
-@settings(max_examples=15)
+@settings(max_examples=15, deadline=None)
 @given(st.lists(pairs, min_size=1, max_size=6))
 def test_shared_prompts_equal_separate_forwards(batch: list[Pair]) -> None:
     model = tiny_llama()

@@ -44,7 +44,7 @@ def _no_mask(*_: Any, **__: Any) -> None:
     """Without segments attention is causal, which needs no mask; a mask that is given is never asked for here."""
 
 
-@torch.compiler.disable
+@torch.compiler.disable  # type: ignore[untyped-decorator]
 def _attend(
     module: torch.nn.Module,
     query: torch.Tensor,
@@ -60,9 +60,9 @@ def _attend(
         return found
     rows, _, tokens, _ = query.shape
     # (B * T, heads, D); a norm of queries and keys may have left them in float32
-    flat = [t.to(value.dtype).transpose(1, 2).flatten(0, 1) for t in (query, key, value)]
-    found_flat = flash(*flat, ends, settings["max_length_q"], settings.get("scaling"))
-    return found_flat.unflatten(0, (rows, tokens)), None
+    queries, keys, values = (t.to(value.dtype).transpose(1, 2).flatten(0, 1) for t in (query, key, value))
+    output = flash(queries, keys, values, ends, settings["max_length_q"], settings.get("scaling"))
+    return output.view(rows, tokens, *output.shape[1:]), None
 
 
 def flash(
@@ -73,7 +73,16 @@ def flash(
     longest: int,
     scale: float | None,
 ) -> torch.Tensor:
-    """Causal attention within segments, (tokens, heads, D), by whatever arguments this torch calls it with."""
+    """Causal attention within segments by torch's flash kernel, whose arguments differ between versions of torch.
+
+    Args:
+        query: (tokens, heads, D).
+        key: (tokens, key heads, D).
+        value: as key.
+        ends: where segments end, 0 first, int32.
+        longest: tokens of the longest segment.
+        scale: of the products; None: 1 / sqrt(D).
+    """
     from torch.nn.attention import varlen
 
     known = inspect.signature(varlen.varlen_attn).parameters
@@ -82,5 +91,6 @@ def flash(
         wanted["enable_gqa"] = query.shape[1] != key.shape[1]
     if "scale" in known:
         wanted["scale"] = scale
-    found: torch.Tensor = varlen.varlen_attn(query, key, value, ends, ends, longest, longest, **wanted)
+    attend: Any = varlen.varlen_attn
+    found: torch.Tensor = attend(query, key, value, ends, ends, longest, longest, **wanted)
     return found

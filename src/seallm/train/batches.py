@@ -8,9 +8,11 @@ silently join them). On GPUs the ends of the segments do it instead: see `seallm
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from seallm.train.loop import StepBatch
 from seallm.train.processes import Share
@@ -56,11 +58,18 @@ def collate(rows: Sequence[Sequence[Segment]], row_tokens: int, loss_tokens: int
             ends.append((number + 1) * row_tokens)
     limits = np.asarray(ends, np.int32)
     places = np.flatnonzero(targets != IGNORED)
-    tensors = [_to(array, device) for array in (ids, positions, targets, places, limits)]
-    return TokenBatch(*tensors, longest_segment=int(np.diff(limits).max(initial=0)), loss_tokens=loss_tokens)
+    return TokenBatch(
+        input_ids=_to(ids, device),
+        position_ids=_to(positions, device),
+        targets=_to(targets, device),
+        places=_to(places, device),
+        ends=_to(limits, device),
+        longest_segment=int(np.diff(limits).max(initial=0)),
+        loss_tokens=loss_tokens,
+    )
 
 
-def _to(array: np.ndarray, device: torch.device) -> torch.Tensor:
+def _to(array: NDArray[Any], device: torch.device) -> torch.Tensor:
     tensor = torch.from_numpy(array)
     # a copy from pinned memory does not wait for what the GPU is doing
     return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor

@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.distributed.checkpoint as dcp
 from torch.distributed.checkpoint.api import CheckpointException
+from torch.distributed.checkpoint.state_dict_loader import load
+from torch.distributed.checkpoint.state_dict_saver import async_save, save
 
 from seallm.base.errors import CheckpointError, DataError, ModelError
 from seallm.base.files import read_json, write_json
@@ -100,11 +101,11 @@ class Checkpoints:
         if background:
             # for good, as the thread that writes would find a passing filter gone
             warnings.filterwarnings("ignore", message="torch.distributed is disabled", category=UserWarning)
-            future = _quietly(dcp.async_save, state, checkpoint_id=str(partial), process_group=patient_group())
+            future = _quietly(async_save, state, checkpoint_id=str(partial), process_group=patient_group())
             self._writing = (future, partial, position)
             return
         alone = own_place().processes == 1
-        _quietly(dcp.save, state, checkpoint_id=str(partial), process_group=patient_group(), no_dist=alone)
+        _quietly(save, state, checkpoint_id=str(partial), process_group=patient_group(), no_dist=alone)
         self._complete(partial, position)
 
     def finish(self) -> None:
@@ -119,9 +120,7 @@ class Checkpoints:
         """True when this process's part of a checkpoint in the background is on disk, and `finish` will not wait."""
         return self._writing is not None and self._writing[0].done()
 
-    def _tensors(
-        self, model: torch.nn.Module, optimiser: torch.optim.Optimizer
-    ) -> Iterator[tuple[str, torch.Tensor]]:
+    def _tensors(self, model: torch.nn.Module, optimiser: torch.optim.Optimizer) -> Iterator[tuple[str, torch.Tensor]]:
         for name, parameter in model.named_parameters():
             if name in self._names:
                 yield f"model/{name}", parameter.detach()
@@ -137,7 +136,6 @@ class Checkpoints:
             partial.rename(place)
             _remove_others(self.folder, replace(self._kept, newest=max(1, self._kept.newest)), position)
         barrier()
-
 
     def load_weights(self, position: Position, model: torch.nn.Module) -> None:
         """Copy a checkpoint's weights into the model.
@@ -163,7 +161,7 @@ class Checkpoints:
         self._load(position, wanted)
 
     def _load(self, position: Position, wanted: dict[str, torch.Tensor]) -> None:
-        """Into tensors that exist, as memory that torch did not allocate may be aligned otherwise and round otherwise."""
+        """Into tensors that exist: memory that torch did not allocate may be aligned otherwise and round otherwise."""
         load_tensors(self.folder / step_name(position.made), wanted)
 
 
@@ -194,11 +192,13 @@ def load_tensors(folder: Path, wanted: dict[str, torch.Tensor]) -> None:
     """
     alone = own_place().processes == 1
     try:
-        _quietly(dcp.load, wanted, checkpoint_id=str(folder), process_group=patient_group(), no_dist=alone)
+        _quietly(load, wanted, checkpoint_id=str(folder), process_group=patient_group(), no_dist=alone)
     except (Exception, CheckpointException) as error:  # torch's own is no Exception, and ends with what went wrong
-        reason = next((line for line in reversed(str(error).splitlines()) if line.strip()), type(error).__name__)
+        reason = next(
+            (line.strip() for line in reversed(str(error).splitlines()) if line.strip()), type(error).__name__
+        )
         raise CheckpointError(
-            f"{folder} cannot be loaded ({reason.strip()}). Remove it to continue from an earlier one, or {folder.parent} to "
+            f"{folder} cannot be loaded ({reason}). Remove it to continue from an earlier one, or {folder.parent} to "
             "train this stage anew"
         ) from error
 
@@ -224,7 +224,9 @@ def read_position(folder: Path, key: str | None = None) -> Position:
         best = found.pop("best")
         position = Position(**found, best=None if best is None else (best[0], best[1]))
     except (DataError, KeyError, TypeError, AttributeError) as error:
-        raise CheckpointError(f"{folder} is damaged ({error}). Remove {folder.parent} to train this stage anew") from None
+        raise CheckpointError(
+            f"{folder} is damaged ({error}). Remove {folder.parent} to train this stage anew"
+        ) from None
     if key is not None and position.key != key:
         raise CheckpointError(
             f"{folder} belongs to another run: its key is {position.key[:12]}, expected {key[:12]}. Remove "

@@ -83,7 +83,7 @@ def _activation_bytes(model: PreTrainedModel, runtime: Runtime) -> float:
     """
     config = model.config.get_text_config(decoder=True)
     width = config.hidden_size * (2 if runtime.torch_dtype() is torch.float32 else 1)
-    block = 80.0 * width
+    block: float = 80.0 * width
     if runtime.training.activation_checkpointing:
-        return 4.0 * width * config.num_hidden_layers + block
-    return block * config.num_hidden_layers
+        return float(4.0 * width * config.num_hidden_layers + block)
+    return float(block * config.num_hidden_layers)

@@ -28,6 +28,7 @@ from seallm.base.records import read_preferences
 from seallm.base.runtime import Runtime, own_place
 from seallm.model.chat_format import ChatFormat
 from seallm.recipe_training import Dpo
+from seallm.train.adapters import tune
 from seallm.train.device import micro_batch_tokens
 from seallm.train.draws import random_generator
 from seallm.train.loop import Periodic, Phase, StepBatch, train
@@ -36,7 +37,7 @@ from seallm.train.pairs import Pair, PairBatch, answer_log_probabilities, collat
 from seallm.train.processes import Share, barrier, from_first, sum_tensor
 from seallm.train.reporting import METRICS
 from seallm.train.sharding import computed_in
-from seallm.train.start import MODEL, Start, check_positions, finish, load_start
+from seallm.train.start import MODEL, Start, check_positions, load_start
 from seallm.train.step_log import StepLog
 
 
@@ -130,6 +131,7 @@ def run(settings: Dpo, context: StageContext) -> None:
     with timed(context.timings, "reference_seconds"):
         reference = _cached(context, start.model, "train", train_pairs)
         before = _cached(context, start.model, "held_out", held_out)
+    tuned = tune(start, settings.adapter if train_pairs else None, context.seed)
     if train_pairs:
         batches = PairBatches(train_pairs, reference, settings, context.seed, start.model.device)
 
@@ -137,14 +139,14 @@ def run(settings: Dpo, context: StageContext) -> None:
             losses = dpo_loss(answer_log_probabilities(model, batch), batch.reference, settings.beta)
             return losses.sum() * batch.weight
 
-        phase = Phase("dpo", batches.steps, batches, objective, settings.optimiser)
+        phase = Phase("dpo", batches.steps, batches, objective, settings.optimiser, **tuned.rows)
         train(start.model, [phase], context, Periodic("preference tuning", settings.checkpoint_every_steps))
     else:
         StepLog(context.out / METRICS).keep_until(-1)
     after = log_probabilities_of(start.model, held_out, context.runtime) if train_pairs else before
     accuracy = compare_accuracy(held_out, before, after, trained=bool(train_pairs))
     write_json(context.out / "preference_accuracy.json", accuracy)
-    finish(context, start.model, start.tokenizer)
+    tuned.finish(context)
 
 
 def _read(context: StageContext, name: str, settings: Dpo, start: Start) -> list[Pair]:

@@ -108,9 +108,10 @@ def train(model: PreTrainedModel, phases: Sequence[Phase[Part]], context: StageC
     """
     shapes = {name: list(p.shape) for name, p in model.named_parameters()}
     trained = {name for name, p in model.named_parameters() if p.requires_grad}
+    written = trained | (_embedding_names(model) if any(phase.trained_rows for phase in phases) else set())
     key = fingerprint([[p.name, p.steps, p.optimiser.model_dump(), p.trained_rows] for p in phases] + [shapes])
     settings = context.runtime.training
-    checkpoints = Checkpoints(context.out, Kept(settings.keep_checkpoints, settings.keep_best_checkpoint), trained)
+    checkpoints = Checkpoints(context.out, Kept(settings.keep_checkpoints, settings.keep_best_checkpoint), written)
     found = checkpoints.newest(key)
     position = found or Position(key, 0, 0)
     reporter = Reporter(context, model, periodic.title)
@@ -276,6 +277,11 @@ def _freeze(model: PreTrainedModel, phase: Phase[Any], trained: set[str]) -> Non
     if phase.trained_rows is not None:
         for module in (model.get_input_embeddings(), model.get_output_embeddings()):
             module.weight.requires_grad_(True)
+
+
+def _embedding_names(model: PreTrainedModel) -> set[str]:
+    embeddings = {id(m.weight) for m in (model.get_input_embeddings(), model.get_output_embeddings())}
+    return {name for name, parameter in model.named_parameters() if id(parameter) in embeddings}
 
 
 def _row_masks(model: PreTrainedModel, rows: Sequence[int] | None) -> list[tuple[Any, torch.Tensor]]:

@@ -48,7 +48,7 @@ class PairBatch:
         targets: the answer tokens, (N,).
         answers: the answer that each token belongs to, (N,): p for chosen, P + p for rejected.
         reference: log-probabilities of the answers under the reference model, (2, P).
-        weight: of the batch's losses in the step's mean: 1 / pairs of the step, or 0 where the batch only keeps company.
+        weight: of each loss in the step's mean: 1 / pairs of the step, or 0 where the batch only keeps company.
     """
 
     input_ids: torch.Tensor

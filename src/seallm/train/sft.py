@@ -11,6 +11,7 @@ from seallm.base.artifacts import StageContext
 from seallm.base.records import Conversation
 from seallm.model.chat_format import ChatFormat
 from seallm.recipe_training import Sft
+from seallm.train.adapters import tune
 from seallm.train.batches import rows_per_step
 from seallm.train.chat_rows import ChatBatches, ChatRows
 from seallm.train.conversations import left_for_tuning, load_conversations
@@ -18,7 +19,7 @@ from seallm.train.examples import draw_examples
 from seallm.train.inspector import Inspector
 from seallm.train.loop import Periodic, Phase, train
 from seallm.train.objectives import next_token_loss
-from seallm.train.start import check_positions, finish, load_start
+from seallm.train.start import check_positions, load_start
 
 
 def run(settings: Sft, context: StageContext) -> None:
@@ -38,9 +39,10 @@ def run(settings: Sft, context: StageContext) -> None:
     per_step = rows_per_step(settings.batch_tokens, settings.sequence_tokens)
     batches = ChatBatches(rows.rows, per_step, settings.sequence_tokens, start.model.device, Inspector(chat_format))
     left_out = frozenset(step - 1 for step in settings.skip_steps)
-    phase = Phase("sft", batches.steps, batches, next_token_loss, settings.optimiser, left_out=left_out)
+    tuned = tune(start, settings.adapter, context.seed)
+    phase = Phase("sft", batches.steps, batches, next_token_loss, settings.optimiser, left_out=left_out, **tuned.rows)
     train(start.model, [phase], context, Periodic("fine-tuning", settings.checkpoint_every_steps))
-    finish(context, start.model, start.tokenizer)
+    tuned.finish(context)
 
 
 def pack_examples(

@@ -87,7 +87,7 @@ class TrainedModel:
         """Fill the whole model with the weights as they are now; all processes call it."""
         for mine, split in zip(self.whole.parameters(), self.model.parameters(), strict=True):
             if isinstance(split, DTensor):
-                mine.data = split.detach().full_tensor()
+                mine.data = split.full_tensor().detach()
 
     def empty(self) -> None:
         """Free the whole model's weights again, where another copy is trained."""
@@ -156,8 +156,3 @@ def like_shards(mask: torch.Tensor, parameter: torch.Tensor) -> torch.Tensor:
     if not isinstance(parameter, DTensor):
         return mask
     return distribute_tensor(mask, parameter.device_mesh, [Shard(0)], src_data_rank=None)
-
-
-def trained_parameters(model: torch.nn.Module) -> Iterator[tuple[str, torch.nn.Parameter]]:
-    """Parameters that require gradients, by name."""
-    return ((name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad)
