@@ -278,8 +278,8 @@ def _read(shard: _Shard) -> Iterator[pa.RecordBatch]:
         yield from file.iter_batches(ENCODE_DOCUMENTS, list(shard.row_groups), columns=["id", "text"])
     except (OSError, pa.ArrowInvalid, pa.ArrowKeyError) as error:
         raise DataError(
-            f"{shard.parquet} cannot be read to its end ({_one_line(error)}). Bring it back or run the corpus stage again; what "
-            "was tokenised is kept"
+            f"{shard.parquet} cannot be read to its end ({_one_line(error)}). Bring it back or run the corpus "
+            "stage again; what was tokenised is kept"
         ) from None
 
 
