@@ -12,7 +12,7 @@ import typer
 
 from seallm import __version__
 from seallm.base.errors import SeallmError, workspace_error
-from seallm.base.runtime import calm_threads, own_place
+from seallm.base.runtime import calm_threads, own_place, return_memory
 from seallm.corpus_verbs import app as corpus_app
 from seallm.train_verbs import app as train_app
 
@@ -41,6 +41,7 @@ ModelPlace = Annotated[Path, typer.Argument(metavar="MODEL", help="A run, a stag
 def main() -> None:
     """Entry point: turn what a user can mend into one line."""
     calm_threads()
+    return_memory()
     try:
         app()
     except SeallmError as error:

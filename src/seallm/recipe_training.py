@@ -141,7 +141,11 @@ class Pretrain(Section):
     """The curriculum, in order."""
 
     @model_validator(mode="after")
-    def _has_pairs(self) -> "Pretrain":
+    def _fits_together(self) -> "Pretrain":
+        names = [mixture.name for mixture in self.mixtures]
+        twice = [name for name in names if names.count(name) > 1]
+        if twice:
+            raise ValueError(f"two mixtures are named {twice[0]!r}; curves and the manifest need a name for each")
         wanting = [mixture.name for mixture in self.mixtures if mixture.parallel_share]
         if wanting and self.parallel is None:
             raise ValueError(

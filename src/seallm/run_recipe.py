@@ -14,9 +14,10 @@ RECIPE = "recipe.json"
 
 
 def keep_recipe(folder: Path, recipe: Recipe, recipe_folder: Path) -> None:
-    """Write it into a run folder."""
-    values = recipe.model_dump(mode="json", exclude_none=True)
-    write_json(folder / RECIPE, {"recipe": values, "recipe_folder": str(recipe_folder.resolve())})
+    """Write it into a run folder, where it is not there yet."""
+    kept = {"recipe": recipe.model_dump(mode="json", exclude_none=True), "recipe_folder": str(recipe_folder.resolve())}
+    if not (folder / RECIPE).is_file() or read_json(folder / RECIPE) != kept:
+        write_json(folder / RECIPE, kept)
 
 
 def kept_recipe(folder: Path) -> tuple[Recipe, Path]:

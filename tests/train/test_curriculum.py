@@ -179,7 +179,9 @@ def test_shares_follow_the_decisions(store: TokenStore, tmp_path: Path) -> None:
     assert [row["step"] for row in rows] == [5, 10, 15, 20, 25]
     assert {row["mixture"] for row in rows} == {"moving"}
     assert rows[-1]["languages"]["lo"] > rows[0]["languages"]["lo"] > 0.2
-    assert rows[1]["languages"]["en"] == pytest.approx(0.25 * 1.25**2)  # English is 5 % worse than the base model
+    assert rows[1]["languages"]["en"] == pytest.approx(
+        0.25 * 1.25**2, abs=1e-4
+    )  # English is 5 % worse than the base model
     for number, row in enumerate(rows[:4]):
         fed = Counter()
         for step in steps[row["step"] : row["step"] + 5]:

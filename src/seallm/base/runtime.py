@@ -110,6 +110,14 @@ def calm_threads() -> None:
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 
+def return_memory() -> None:
+    """Let Arrow give freed memory back to the system; call before pyarrow is imported.
+
+    Its own allocator keeps what it once needed: half as much again as the system's while a corpus is written.
+    """
+    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
+
+
 def available_cores() -> int:
     """Cores this process may use (a container may see fewer than the machine has)."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)

@@ -21,13 +21,8 @@ from seallm.base.files import atomic_writer
 from seallm.corpus.columns import READ_DOCUMENTS, Columns, Shard
 from seallm.corpus.layout import REASONS, TIERS, fates_of, file_of
 from seallm.corpus.names import read_names
-from seallm.corpus.rules import (
-    Thresholds,
-    broken_rules,
-    figures_of,
-    fixed_reasons,
-    reason_lists,
-)
+from seallm.corpus.rules import Thresholds, broken_rules, fixed_reasons, reason_lists
+from seallm.corpus.scores import figures_of
 
 ROW_GROUP_DOCUMENTS = 10_000
 _COPIED = ("url", "source", "licence", "language", "group", "scores", "repaired")

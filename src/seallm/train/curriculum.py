@@ -35,6 +35,7 @@ from seallm.train.step_log import StepLog
 from seallm.train.store import TokenStore
 
 DECISIONS = "decisions.jsonl"
+SHARE_DIGITS = 4  # decisions do not hang on the last bits of a measurement, which vary with the number of processes
 
 
 @dataclass(frozen=True)
@@ -165,8 +166,9 @@ class Curriculum:
         planned = self._planned_languages(number, fed)
         base_share = before.get("languages", planned).get(self.base_language, 0.0)
         shares, reasons = steer(mixture.dynamic, planned, self.base_language, base_share, measured)
+        shares = {code: round(share, SHARE_DIGITS) for code, share in shares.items()}
         by_source = self._capped(number, fed, shares, self.steps[number] - inside)
-        row = {"step": step, "mixture": mixture.name, "languages": {c: round(s, 6) for c, s in shares.items()}}
+        row = {"step": step, "mixture": mixture.name, "languages": shares}
         row |= {**reasons, "sources": {name: round(share * SHARE_UNITS) for name, share in by_source.items()}}
         self.decisions[step] = row
         self.log.put(step, [row])

@@ -115,7 +115,7 @@ class TokenStore:
             self._arrays[name] = arrays
         self.tokens = {name: arrays["tokens"] for name, arrays in self._arrays.items()}
         self.offsets = {name: arrays["offsets"] for name, arrays in self._arrays.items()}
-        files = [_place(folder, name, kind) for name in self._arrays for kind in ARRAYS]
+        files = [_place(folder, name, kind) for name in self._arrays for kind in ("tokens", "offsets")]
         self._sizes = {file: file.stat().st_size for file in files}
 
     def documents(self, source: str) -> Documents:
@@ -228,7 +228,9 @@ def _row_groups(path: Path) -> list[tuple[int, ...]]:
     try:
         metadata = pq.ParquetFile(path).metadata
     except (OSError, pa.ArrowInvalid) as error:
-        raise DataError(f"{path} is not a readable Parquet file ({_one_line(error)}). Run the corpus stage again") from None
+        raise DataError(
+            f"{path} is not a readable Parquet file ({_one_line(error)}). Run the corpus stage again"
+        ) from None
     runs: list[tuple[int, ...]] = []
     run: tuple[int, ...] = ()
     rows = 0
@@ -276,8 +278,8 @@ def _read(shard: _Shard) -> Iterator[pa.RecordBatch]:
         yield from file.iter_batches(ENCODE_DOCUMENTS, list(shard.row_groups), columns=["id", "text"])
     except (OSError, pa.ArrowInvalid, pa.ArrowKeyError) as error:
         raise DataError(
-            f"{shard.parquet} cannot be read to its end ({_one_line(error)}). Bring it back or run the corpus stage again; what "
-            "was tokenised is kept"
+            f"{shard.parquet} cannot be read to its end ({_one_line(error)}). Bring it back or run the corpus "
+            "stage again; what was tokenised is kept"
         ) from None
 
 
