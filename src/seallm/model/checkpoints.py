@@ -7,7 +7,6 @@ folder is run. Equal models give equal bytes.
 
 import math
 import os
-import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,8 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from huggingface_hub import snapshot_download
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 from transformers import (
     AutoModelForCausalLM,
     GenerationConfig,
@@ -27,14 +24,14 @@ from transformers import (
 )
 from transformers.utils import logging as transformers_logging
 
-from seallm.base.errors import ModelError
+from seallm.base.errors import DataError, ModelError
 from seallm.base.files import read_json, write_json
+from seallm.base.hub import download, is_hub_id
 from seallm.base.runtime import Runtime
 from seallm.recipe import Base
 
 HUB_FILES = ["*.json", "*.safetensors", "*.jinja", "tokenizer.model"]
 _ORIGIN = ("name_or_path", "is_local", "local_files_only")
-_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
 def resolve_base(settings: Base, recipe_folder: Path) -> Path:
@@ -57,12 +54,11 @@ def resolve_base(settings: Base, recipe_folder: Path) -> Path:
 
 
 def _download(name: str, revision: str | None, tried: Path) -> Path:
-    if not _HUB_ID.fullmatch(name):
+    if not is_hub_id(name):
         raise ModelError(f"[base] model = {name!r}: there is no folder {tried}, and it is not a hub id (owner/name)")
     try:
-        return Path(snapshot_download(name, revision=revision, allow_patterns=HUB_FILES))
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
-        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        return download(name, HUB_FILES, revision)
+    except DataError as reason:
         raise ModelError(
             f"[base] model = {name!r}: there is no folder {tried}, and the hub did not give it ({reason}). Check the "
             "name, your connection, and whether the model needs `hf auth login`"
