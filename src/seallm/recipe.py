@@ -100,6 +100,8 @@ class Vocab(Section):
     """Least number of occurrences of a merge in the corpus."""
     max_token_characters: Positive = 24
     """Longest new token."""
+    row_multiple: Positive = 64
+    """The model gets embedding rows for a multiple of this many tokens, which suits matrix kernels; 1: no spare rows."""
 
 
 class Mixture(Section):

@@ -18,6 +18,14 @@ from seallm.vocab.base_tokenizer import BpeTokenizer
 from seallm.vocab.sentencepiece_file import Piece, PieceType, SentencePieceModel, read_model, with_pieces
 from seallm.vocab.splits import splits_of
 
+SENTENCEPIECE_FILE = "tokenizer.model"
+
+
+def model_file_of(base: BpeTokenizer, folder: Path) -> Path | None:
+    """The SentencePiece model in a base's folder; None where there is none, or one of another kind (Llama-3's)."""
+    file = folder / SENTENCEPIECE_FILE
+    return file if base.kind == "sentencepiece" and file.is_file() else None
+
 
 def with_all_splits(document: Mapping[str, Any], base: BpeTokenizer) -> dict[str, Any]:
     """The extended `tokenizer.json`, each new token with a merge for every pair of tokens that spells it.
@@ -75,7 +83,9 @@ def _check_ids(model: SentencePieceModel, base: BpeTokenizer, file: Path) -> Non
 
 def _falling_scores(model: SentencePieceModel, count: int) -> list[float]:
     """Scores below those of all pieces that merges make, each different from the next in the file's 32 bits."""
-    lowest = np.float32(min((p.score for p in model.pieces if p.type == PieceType.NORMAL and len(p.text) > 1), default=0))
+    lowest = np.float32(
+        min((p.score for p in model.pieces if p.type == PieceType.NORMAL and len(p.text) > 1), default=0)
+    )
     step = max(1.0, 2 * float(np.spacing(np.abs(lowest) * np.float32(2) + np.float32(count))))
     return [float(lowest) - step * (k + 1) for k in range(count)]
 
@@ -88,5 +98,3 @@ def _piece(token: str | None, token_id: int, base: BpeTokenizer, score: float) -
         special = next(entry for entry in base.document["added_tokens"] if entry["content"] == token).get("special")
         return Piece(token, 0.0, PieceType.CONTROL if special else PieceType.USER_DEFINED)
     return Piece(token, score)
-
-

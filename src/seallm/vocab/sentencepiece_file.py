@@ -69,7 +69,9 @@ def read_model(path: Path) -> SentencePieceModel:
     try:
         fields = list(_fields(data))
         pieces = [_piece(value) for number, value in fields if number == 1]
-        trainer, normalizer = ({k: v for n, value in fields if n == wanted for k, v in _fields(value)} for wanted in (2, 3))
+        trainer, normalizer = (
+            {k: v for n, value in fields if n == wanted for k, v in _fields(value)} for wanted in (2, 3)
+        )
     except (IndexError, ValueError, struct.error, TypeError) as error:
         raise VocabError(f"{path} is not a SentencePiece model ({error or 'it ends too early'})") from None
     kind = trainer.get(3, _UNIGRAM)

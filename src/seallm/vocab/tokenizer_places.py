@@ -16,10 +16,10 @@ from seallm.base.errors import DataError, VocabError
 from seallm.base.files import read_json
 from seallm.base.hub import download, is_hub_id
 from seallm.vocab.base_tokenizer import TOKENIZER_FILE, BpeTokenizer, parse_bpe
+from seallm.vocab.sentencepiece_extension import SENTENCEPIECE_FILE
 from seallm.vocab.sentencepiece_file import read_model, to_document
 from seallm.vocab.tiktoken_file import read_tiktoken
 
-SENTENCEPIECE_FILE = "tokenizer.model"
 STAGE_FOLDER = "tokenizer"  # where the vocab stage keeps it
 HUB_FILES = ("tokenizer*.json", "special_tokens_map.json", "*.jinja", SENTENCEPIECE_FILE, "config.json")
 _CONVERT = "load it with transformers' AutoTokenizer and save it with save_pretrained, which writes a tokenizer.json"
