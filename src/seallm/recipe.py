@@ -101,7 +101,7 @@ class Vocab(Section):
     max_token_characters: Positive = 24
     """Longest new token."""
     row_multiple: Positive = 64
-    """The model gets embedding rows for a multiple of this many tokens, which suits matrix kernels; 1: no spare rows."""
+    """The model gets embedding rows for a multiple of this many tokens, for the sake of speed; 1: no spare rows."""
 
 
 class Mixture(Section):

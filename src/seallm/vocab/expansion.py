@@ -18,6 +18,14 @@ from seallm.vocab.rules import TokenRules
 MIN_USUAL_LETTER_SHARE = 1e-5
 
 
+class Shortage(VocabError):
+    """The texts give fewer tokens than were asked for; `made` is how many they give."""
+
+    def __init__(self, message: str, made: int) -> None:
+        super().__init__(message)
+        self.made = made
+
+
 @dataclass(frozen=True)
 class LanguageTexts:
     """What is learned from in one language: corpus documents, and its side of the parallel development sentences."""
@@ -94,7 +102,7 @@ def expand(
         advance()
     for made in range(len(symbols), settings.new_tokens):
         if learner.step() is None:
-            raise VocabError(_shortage(made, settings, learner.learned, languages))
+            raise Shortage(_shortage(made, settings, learner.learned, languages), made)
         advance()
     return Expansion(symbols, learner.learned, [language.code for language in languages])
 

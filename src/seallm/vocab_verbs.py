@@ -1,0 +1,252 @@
+"""The verbs `seallm vocab ...`: extend a tokenizer without a recipe, prove it, and look before you do."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from seallm.vocab.vocabulary_checks import Check
+
+app = typer.Typer(
+    name="vocab",
+    help="Extend a tokenizer without a recipe, prove that nothing broke, measure and plan.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+)
+
+_TOKENIZER = "Folder, tokenizer.json, tokenizer.model, .tiktoken file, or hub id."
+Base = Annotated[str, typer.Option(metavar="TOKENIZER", help=f"The tokenizer to extend. {_TOKENIZER}")]
+Corpus = Annotated[
+    str, typer.Option(metavar="PATH", help="A corpus, or files of documents (JSONL, Parquet, text): a folder or glob.")
+]
+ParallelFolder = Annotated[
+    str, typer.Option("--parallel", metavar="DIR", help="dev.<l>.txt and test.<l>.txt, or <l>.txt: aligned lines.")
+]
+Languages = Annotated[
+    str | None, typer.Option(metavar="CODES", help="As en,th,lo, the base language first; absent: all in --parallel.")
+]
+Overrides = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting of [vocab]: parity_exponent=3.0.")
+]
+Reference = Annotated[
+    str | None, typer.Option(metavar="TOKENIZER", help="Its English is the unit, as cl100k_base.tiktoken.")
+]
+Out = Annotated[Path | None, typer.Option(metavar="DIR", help="Folder for JSON and plot.")]
+
+
+@app.command(epilog="Example: seallm vocab extend --base base/ --corpus docs/ --parallel flores/ --out extended")
+def extend(
+    base: Base,
+    corpus: Corpus,
+    parallel: ParallelFolder,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder to write: a Hugging Face tokenizer and its proof.")],
+    new_tokens: Annotated[int, typer.Option(min=1, help="Tokens to add.")] = 16_000,
+    method: Annotated[str | None, typer.Option(help="How tokens are chosen: a value of [vocab] method.")] = None,
+    languages: Languages = None,
+    seed: Annotated[int, typer.Option(help="Of the certificate's random texts.")] = 0,
+    overrides: Overrides = None,
+) -> None:
+    """Add tokens for languages to a tokenizer, as the vocab stage of a run does; fails if its certificate fails."""
+    from seallm.base.files import read_json
+    from seallm.vocab_alone import Request
+    from seallm.vocab_alone import extend as extend_alone
+
+    settings = [f"new_tokens={new_tokens}", *([f'method="{method}"'] if method else []), *(overrides or ())]
+    made = extend_alone(Request(base, corpus, parallel, _codes(languages), tuple(settings), seed), out.resolve())
+    figures = read_json(out / "compression.json")
+    certificate = read_json(out / "certificate.json")
+    added = certificate["by_language"]
+    table = _table(["language", "before", "after", "tokens added"], figures["reference"])
+    for code, before in figures["before"].items():
+        table.add_row(code, f"{before:.2f}", f"{figures['after'][code]:.2f}", f"{added.get(code, 0):,}")
+    _print(table)
+    claims = len(certificate["checks"])
+    typer.echo(
+        f"{'Written to' if made else 'Already finished in'} {out}; certificate: {claims} of {claims} claims hold"
+    )
+
+
+@app.command(epilog="Example: seallm vocab certify extended --base base/")
+def certify(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The extended tokenizer.")],
+    base: Base,
+    parallel: Annotated[
+        str | None, typer.Option(metavar="DIR", help="Sentences to check with; absent: those that ship with seallm.")
+    ] = None,
+    languages: Annotated[
+        str | None, typer.Option(metavar="CODES", help="Base language first; absent: as DIR/certificate.json says.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the random texts.")] = 0,
+) -> None:
+    """Check an extended tokenizer against its base again; exit status 1 if a claim does not hold."""
+    from seallm.vocab.certificate import demand
+    from seallm.vocab_alone import certify_folder
+
+    checks = certify_folder(folder, base, parallel, _codes(languages), seed)
+    _print(_check_table(checks))
+    demand(checks)
+
+
+@app.command(epilog="Example: seallm vocab measure base/ extended/ --parallel flores/ --reference cl100k_base.tiktoken")
+def measure(
+    tokenizers: Annotated[list[str], typer.Argument(metavar="TOKENIZER ...", help=_TOKENIZER)],
+    parallel: ParallelFolder,
+    reference: Reference = None,
+    languages: Languages = None,
+    paper: Annotated[bool, typer.Option("--paper", help="Add the rows of the SeaLLMs paper's Table 1.")] = False,
+    out: Out = None,
+) -> None:
+    """Tokens for the same meaning by language, relative to English, on canonical text and on raw text."""
+    from seallm.vocab_alone import measure as measure_all
+
+    figures, notes = measure_all(
+        tokenizers, parallel, reference=reference, languages=_codes(languages), with_paper=paper, out=out
+    )
+    others = figures["languages"][1:]
+    table = _table(
+        ["tokenizer", "text", *figures["languages"], f"mean of {len(others)}", "worst"],
+        f"{figures['sentences']} sentences, relative to {figures['reference']}",
+    )
+    forms = [(form, name, row) for form, rows in figures["forms"].items() for name, row in rows.items()]
+    paper_forms = [("paper's own", name, row) for name, row in figures.get("paper", {}).items()]
+    for form, name, row in [*forms, *paper_forms]:
+        cells = [_figure(row["ratios"].get(code)) for code in figures["languages"]]
+        table.add_row(name, form, *cells, _figure(row["mean"]), _figure(row["worst"]))
+    _print(table)
+    _notes(notes, out)
+
+
+@app.command(epilog="Example: seallm vocab doctor HuggingFaceTB/SmolLM2-135M --parallel flores/ --write repaired")
+def doctor(
+    tokenizer: Annotated[str, typer.Argument(metavar="TOKENIZER", help=_TOKENIZER)],
+    parallel: ParallelFolder,
+    languages: Languages = None,
+    write: Annotated[Path | None, typer.Option(metavar="DIR", help="Write the repaired tokenizer there.")] = None,
+) -> None:
+    """What the pre-tokenizer forbids, by language, and the repair; exit status 1 if the repair changes plain text."""
+    from seallm.vocab.certificate import demand
+    from seallm.vocab_alone import doctor as examine
+
+    found, notes = examine(tokenizer, parallel, _codes(languages), write)
+    table = _table(
+        ["language", "marks", "least tokens", "after the repair", "NFD costs"], "relative to the first language"
+    )
+    for code, share in found.mark_shares.items():
+        floors = [_figure(row[code]) if row else "-" for row in (found.floors, found.floors_repaired)]
+        table.add_row(code, f"{share:.1%}", *floors, f"x {found.decomposed_costs[code]:.2f}")
+    _print(table)
+    for pattern in found.letters_only:
+        typer.echo(f"A letters-only regex ends words at every combining mark: {pattern}")
+    if found.floors is None:
+        typer.echo("Nothing is cut before merges, so the pre-tokenizer forbids nothing.")
+    elif not found.letters_only:
+        typer.echo("The regex admits combining marks; it needs no repair.")
+    if found.proof is not None:
+        _print(_check_table([found.proof]))
+        demand([found.proof])
+    _notes(notes, write)
+
+
+@app.command(
+    epilog="Example: seallm vocab plan --base base/ --corpus docs/ --parallel flores/ --max-tokens 32000 --out plan"
+)
+def plan(
+    base: Base,
+    corpus: Corpus,
+    parallel: ParallelFolder,
+    max_tokens: Annotated[int, typer.Option(min=1, help="The most tokens to look at.")] = 32_000,
+    least_gain: Annotated[
+        float, typer.Option(help="Share of the mean that 1,000 more tokens must take off to be worth it.")
+    ] = 0.01,
+    step: Annotated[int, typer.Option(min=1, help="Tokens from row to row of the table.")] = 2_000,
+    languages: Languages = None,
+    reference: Reference = None,
+    out: Out = None,
+    overrides: Overrides = None,
+) -> None:
+    """Ratio of each language against the number of new tokens, what each step gains and costs, and where to stop."""
+    from seallm.base.runtime import Runtime, progress
+    from seallm.vocab_alone import Request
+    from seallm.vocab_plan import plan as plan_tokens
+
+    settings = (f"new_tokens={max_tokens}", *(overrides or ()))
+    request = Request(base, corpus, parallel, _codes(languages), settings)
+    with progress("new tokens", max_tokens, Runtime()) as task:
+        made = plan_tokens(
+            request, reference=reference, least_gain=least_gain, step=step, out=out, advance=task.advance
+        )
+    figures = made.document
+    costs = [] if "cheapest_decoding" not in figures else ["M parameters", "decode cost"]
+    table = _table(
+        ["new tokens", *figures["languages"], "mean", "worst", "gain", *costs],
+        f"{figures['sentences']} sentences, relative to {figures['reference']}",
+    )
+    for row in figures["rows"]:
+        more = [f"{row['million_parameters']:.1f}", f"{row['decode_cost']:.3f}"] if costs else []
+        ratios = [_figure(row["ratios"][code]) for code in figures["languages"]]
+        cells = [f"{row['new_tokens']:,}", *ratios, _figure(row["mean"]), _figure(row["worst"])]
+        table.add_row(*cells, f"{row['gain_share']:.1%}", *more)
+    _print(table)
+    typer.echo(f"Stop at {figures['stop_at']:,}: from there 1,000 more take less than {least_gain:.1%} off the mean.")
+    if costs:
+        best = figures["cheapest_decoding"]
+        typer.echo(
+            f"Decoding the same meaning reads fewest weights at {best['new_tokens']:,}: {best['cost']:.1%} of the base's"
+        )
+    _notes(made.notes, out)
+
+
+def _codes(languages: str | None) -> tuple[str, ...]:
+    return tuple(code.strip() for code in languages.split(",")) if languages else ()
+
+
+def _figure(value: float | None) -> str:
+    return "" if value is None else f"{value:.2f}"
+
+
+def _table(columns: Sequence[str], title: str) -> "Table":
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left")
+    for number, column in enumerate(columns):
+        table.add_column(column, justify="left" if not number else "right", no_wrap=True)
+    return table
+
+
+def _check_table(checks: "Iterable[Check]") -> "Table":
+    from rich.table import Table
+
+    table = Table()
+    for column in ("claim", "holds", "figures"):
+        table.add_column(column)
+    for check in checks:
+        table.add_row(check.claim, "yes" if check.offence is None else "NO", _figures(check.figures))
+    return table
+
+
+def _figures(figures: Mapping[str, Any]) -> str:
+    shown = {
+        name: _figures(value) if isinstance(value, Mapping) else f"{value:,}" if isinstance(value, int) else value
+        for name, value in figures.items()
+    }
+    return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in shown.items())
+
+
+def _print(table: "Table") -> None:
+    from rich.console import Console
+
+    console = Console()
+    # in a pipe or a log nothing is cut off at the width of a terminal
+    console.print(table, width=None if console.is_terminal else 400, crop=False, no_wrap=True)
+
+
+def _notes(notes: Iterable[str], out: Path | None) -> None:
+    for note in notes:
+        typer.echo(f"Note: {note}")
+    if out is not None:
+        typer.echo(f"Written to {out}")
