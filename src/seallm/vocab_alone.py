@@ -27,7 +27,7 @@ from seallm.vocab.measure import measure as measure_ratios
 from seallm.vocab.measure import paper_rows
 from seallm.vocab.plots import plot_ratios
 from seallm.vocab.sentencepiece_extension import SENTENCEPIECE_FILE, model_file_of
-from seallm.vocab.tokenizer_places import STAGE_FOLDER, open_tokenizer
+from seallm.vocab.tokenizer_places import STAGE_FOLDER, open_tokenizer, short_names
 from seallm.vocab.vocabulary_checks import Check
 from seallm.vocab_inputs import corpus_fingerprint, write_base, write_corpus, write_parallel
 
@@ -240,11 +240,12 @@ def measure(
     """
     folder = resolve_path(parallel, Path.cwd())
     sentences = read_parallel(folder, "test" if has_halves(folder) else None, languages)
-    opened = {place: open_tokenizer(place) for place in places}
-    tokenizers = {tokenizer.name: tokenizer.tokenizer for tokenizer in opened.values()}
-    unit = open_tokenizer(reference) if reference else None
-    forms = {"canonical": sentences.canonical, "raw": sentences.raw}
-    figures = measure_ratios(tokenizers, forms, (unit.name, unit.tokenizer) if unit else None)
+    names = short_names(list(dict.fromkeys(places)))
+    tokenizers = {
+        name: open_tokenizer(place).tokenizer for name, place in zip(names, dict.fromkeys(places), strict=True)
+    }
+    unit = (short_names([reference])[0], open_tokenizer(reference).tokenizer) if reference else None
+    figures = measure_ratios(tokenizers, {"canonical": sentences.canonical, "raw": sentences.raw}, unit)
     if with_paper:
         figures["paper"] = paper_rows(sentences.languages)
     if out is not None:

@@ -20,7 +20,7 @@ from seallm.vocab.planner import Curve, NewToken, Shape, cheapest_decoding, shap
 from seallm.vocab.plots import plot_curves
 from seallm.vocab.pretokenizer import has_marks, letters_only_patterns, repair
 from seallm.vocab.texts import corpus_texts
-from seallm.vocab.tokenizer_places import OpenTokenizer, open_tokenizer
+from seallm.vocab.tokenizer_places import OpenTokenizer, open_tokenizer, short_names
 from seallm.vocab_alone import Inputs, Request, inputs_of
 
 LEAST_GAIN = 0.01
@@ -75,7 +75,7 @@ def plan(
     document = extended_document(base, {s.token: s.new_id for s in expansion.symbols}, merges)
     curve = trace(base, parse_bpe(document, base.where), _new_tokens(expansion), test, unit)
     figures = _figures(curve, opened, base.next_id, least_gain, step)
-    figures["reference"] = f"{recipe.languages[0]} with {unit_tokenizer.name}"
+    figures["reference"] = f"{recipe.languages[0]} with {short_names([reference or request.base])[0]}"
     figures["sentences"] = len(test[recipe.languages[0]])
     if out is not None:
         write_json(out / "plan.json", {**figures, "notes": notes})

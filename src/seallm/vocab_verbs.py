@@ -107,16 +107,15 @@ def measure(
     figures, notes = measure_all(
         tokenizers, parallel, reference=reference, languages=_codes(languages), with_paper=paper, out=out
     )
-    others = figures["languages"][1:]
-    table = _table(
-        ["tokenizer", "text", *figures["languages"], f"mean of {len(others)}", "worst"],
-        f"{figures['sentences']} sentences, relative to {figures['reference']}",
-    )
-    forms = [(form, name, row) for form, rows in figures["forms"].items() for name, row in rows.items()]
-    paper_forms = [("paper's own", name, row) for name, row in figures.get("paper", {}).items()]
-    for form, name, row in [*forms, *paper_forms]:
-        cells = [_figure(row["ratios"].get(code)) for code in figures["languages"]]
-        table.add_row(name, form, *cells, _figure(row["mean"]), _figure(row["worst"]))
+    canonical, raw = (figures["forms"][form] for form in ("canonical", "raw"))
+    paper_rows = figures.get("paper", {})
+    title = f"{figures['sentences']} sentences, relative to {figures['reference']}: canonical text / raw text"
+    table = _table(["", *canonical, *paper_rows], title)
+
+    labels = {**{code: code for code in figures["languages"]}, "mean": f"mean of {len(figures['languages']) - 1}"}
+    for key, label in {**labels, "worst": "worst"}.items():
+        both = [f"{_figure(_pick(canonical[name], key))} / {_figure(_pick(raw[name], key))}" for name in canonical]
+        table.add_row(label, *both, *(_figure(_pick(row, key)) for row in paper_rows.values()))
     _print(table)
     _notes(notes, out)
 
@@ -196,13 +195,19 @@ def plan(
     if costs:
         best = figures["cheapest_decoding"]
         typer.echo(
-            f"Decoding the same meaning reads fewest weights at {best['new_tokens']:,}: {best['cost']:.1%} of the base's"
+            f"Decoding one meaning reads fewest weights at {best['new_tokens']:,}, {best['cost']:.1%} of the base's"
         )
     _notes(made.notes, out)
 
 
 def _codes(languages: str | None) -> tuple[str, ...]:
     return tuple(code.strip() for code in languages.split(",")) if languages else ()
+
+
+def _pick(row: Mapping[str, Any], key: str) -> float | None:
+    """A language's ratio, or the mean or worst of them."""
+    found: float | None = row[key] if key in row else row["ratios"].get(key)
+    return found
 
 
 def _figure(value: float | None) -> str:
@@ -222,27 +227,36 @@ def _check_table(checks: "Iterable[Check]") -> "Table":
     from rich.table import Table
 
     table = Table()
-    for column in ("claim", "holds", "figures"):
-        table.add_column(column)
+    for column, most in (("claim", 40), ("holds", 5), ("figures", 66)):
+        table.add_column(column, max_width=most)
     for check in checks:
         table.add_row(check.claim, "yes" if check.offence is None else "NO", _figures(check.figures))
     return table
 
 
 def _figures(figures: Mapping[str, Any]) -> str:
-    shown = {
-        name: _figures(value) if isinstance(value, Mapping) else f"{value:,}" if isinstance(value, int) else value
-        for name, value in figures.items()
-    }
-    return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in shown.items())
+    return ", ".join(f"{name.replace('_', ' ')} {_shown(value)}" for name, value in figures.items())
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, Mapping):
+        return f"({_figures(value)})"
+    return (
+        {True: "yes", False: "no"}[value]
+        if isinstance(value, bool)
+        else f"{value:,}"
+        if isinstance(value, int)
+        else str(value)
+    )
 
 
 def _print(table: "Table") -> None:
+    """As wide as its figures, wherever it goes: cut figures are none."""
     from rich.console import Console
+    from rich.measure import Measurement
 
-    console = Console()
-    # in a pipe or a log nothing is cut off at the width of a terminal
-    console.print(table, width=None if console.is_terminal else 400, crop=False, no_wrap=True)
+    roomy = Console(width=1_000)
+    Console(width=Measurement.get(roomy, roomy.options, table).maximum).print(table)
 
 
 def _notes(notes: Iterable[str], out: Path | None) -> None:

@@ -23,6 +23,7 @@ _COLOURS = (
     "#8C564B",
     "#17BECF",
 )
+DODGE = 0.09
 _MARKERS = "osD^vP*Xhd"
 _TICKS = (1, 1.25, 1.5, 2, 3, 4, 5, 7, 10, 15, 20)
 
@@ -39,7 +40,8 @@ def plot_ratios(series: Mapping[str, Mapping[str, float]], reference: str, path:
     figure, axes = _figure(7.5, 1.6 + 0.42 * len(languages))
     for number, (name, row) in enumerate(series.items()):
         known = [code for code in languages if code in row]
-        heights = [len(languages) - 1 - languages.index(code) for code in known]
+        beside = DODGE * ((len(series) - 1) / 2 - number)  # equal figures must not hide each other
+        heights = [len(languages) - 1 - languages.index(code) + beside for code in known]
         axes.plot([row[code] for code in known], heights, linestyle="none", label=name, **_mark(number))
     axes.axvline(1, color="#444444", linewidth=1)
     axes.set_yticks(range(len(languages)), labels=languages[::-1])

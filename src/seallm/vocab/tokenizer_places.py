@@ -5,7 +5,7 @@ Files may be a `tokenizer.json`, a SentencePiece `tokenizer.model` or a `.tiktok
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ class OpenTokenizer:
     """A tokenizer ready to encode, of any kind.
 
     Attributes:
-        name: what to call it in tables.
+        name: what the user called it.
         path: the file it was read from.
         document: the content of a `tokenizer.json`.
         tokenizer: the same, loaded.
@@ -78,8 +78,16 @@ def open_tokenizer(place: str | Path) -> OpenTokenizer:
         tokenizer = Tokenizer.from_str(json.dumps(document))
     except Exception as error:  # the library raises bare Exception
         raise VocabError(f"{path} cannot be loaded by the tokenizers library: {error}") from None
-    name = str(place).rstrip("/")
-    return OpenTokenizer(Path(name).stem if path.suffix == ".tiktoken" else name, path, document, tokenizer)
+    return OpenTokenizer(str(place).rstrip("/"), path, document, tokenizer)
+
+
+def short_names(places: Sequence[str]) -> list[str]:
+    """What to call tokenizers in a table: the last part of a path, or all of it where two would be called the same."""
+    shorts = [Path(place).stem if Path(place).suffix == ".tiktoken" else Path(place).name for place in places]
+    return [
+        short if shorts.count(short) == 1 and Path(place).exists() else place.rstrip("/")
+        for short, place in zip(shorts, places, strict=True)
+    ]
 
 
 def _find(place: str) -> Path:
