@@ -11,6 +11,7 @@ from typing import Any
 
 from seallm.base.files import atomic_writer
 
+_BLACK = "#000000"
 _COLOURS = (
     "#0072B2",
     "#D55E00",
@@ -18,12 +19,13 @@ _COLOURS = (
     "#CC79A7",
     "#56B4E9",
     "#E69F00",
-    "#000000",
+    _BLACK,
     "#999999",
     "#8C564B",
     "#17BECF",
 )
 DODGE = 0.09
+NAME_HEIGHT = 0.036  # of a curve's name, as a share of the axis
 _MARKERS = "osD^vP*Xhd"
 _TICKS = (1, 1.25, 1.5, 2, 3, 4, 5, 7, 10, 15, 20)
 
@@ -65,27 +67,23 @@ def plot_curves(
         unit: what a ratio of 1 is.
         path: PNG to write.
     """
-    figure, axes = _figure(8, 5)
+    figure, axes = _figure(8.5, 5.5)
+    colours = [colour for colour in _COLOURS if colour != _BLACK]  # black is the mean's
+    span = max(new_tokens[-1], 1)
+    low, high = _ratio_axis(axes, [value for values in series.values() for value in values], "y")
+    ends = _spread({name: values[-1] for name, values in series.items()}, (high / low) ** NAME_HEIGHT)
     for number, (name, values) in enumerate(series.items()):
         is_mean = name == "mean"
-        style: dict[str, Any] = (
-            {"color": "#000000", "linewidth": 2.8} if is_mean else {"color": _COLOURS[number % 10], "linewidth": 1.5}
-        )
-        if number % 2 and not is_mean:
-            style["linestyle"] = "--"
-        axes.plot(new_tokens, values, zorder=3 if is_mean else 2, **style)
-    span = max(new_tokens[-1], 1)
-    for name, place in _spread({name: values[-1] for name, values in series.items()}).items():
-        axes.annotate(
-            f"{name} {series[name][-1]:.2f}", (span, series[name][-1]), (span * 1.03, place), fontsize=8.5, va="center",
-            arrowprops={"arrowstyle": "-", "color": "#bbbbbb", "linewidth": 0.6}, annotation_clip=False,
-        )  # fmt: skip
-    axes.axvline(stop, color="#D55E00", linewidth=1.2, linestyle=":")
-    axes.annotate(
-        f" stop: {stop:,}", (stop, 1), xycoords=("data", "axes fraction"), va="top", color="#A04000", fontsize=9
-    )
+        colour = _BLACK if is_mean else colours[number % len(colours)]
+        style = "-" if is_mean or number % 2 == 0 else "--"
+        axes.plot(new_tokens, values, style, color=colour, linewidth=2.8 if is_mean else 1.6, zorder=3 + is_mean)
+        line = {"arrowstyle": "-", "color": colour, "linewidth": 0.6, "relpos": (0, 0.5)}
+        place = (span * 1.04, ends[name])
+        name_and_end = f"{name} {values[-1]:.2f}"
+        axes.annotate(name_and_end, (span, values[-1]), place, va="center", fontsize=8.5, color=colour, arrowprops=line)
+    axes.axvline(stop, color="#444444", linewidth=1.2, linestyle=":")
+    axes.annotate(f" stop: {stop:,}", (stop, 0.99), xycoords=("data", "axes fraction"), va="top", fontsize=9)
     axes.set_xlim(0, span)
-    _ratio_axis(axes, [value for values in series.values() for value in values], "y")
     axes.set_xlabel("new tokens")
     axes.set_ylabel(f"tokens for the same meaning; 1 = {unit}")
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
@@ -116,7 +114,7 @@ def _mark(number: int) -> dict[str, Any]:
     }
 
 
-def _ratio_axis(axes: Any, values: Sequence[float], side: str) -> None:
+def _ratio_axis(axes: Any, values: Sequence[float], side: str) -> tuple[float, float]:
     """A logarithmic axis with plain numbers, from a little below the least value to a little above the largest."""
     low, high = min([1.0, *values]) * 0.93, max(values) * 1.07
     getattr(axes, f"set_{side}scale")("log")
@@ -125,15 +123,16 @@ def _ratio_axis(axes: Any, values: Sequence[float], side: str) -> None:
     getattr(axes, f"set_{side}ticks")(ticks, labels=[f"{tick:g}" for tick in ticks])
     getattr(axes, f"set_{side}ticks")([], minor=True)
     axes.grid(axis=side, color="#e2e2e2", zorder=0)
+    return low, high
 
 
-def _spread(ends: Mapping[str, float], least_factor: float = 1.045) -> dict[str, float]:
-    """Places of names at the ends of curves, moved up so that none covers another."""
+def _spread(ends: Mapping[str, float], factor: float) -> dict[str, float]:
+    """Places of names at the ends of curves, moved up by the factor or more so that none covers another."""
     places: dict[str, float] = {}
     floor = 0.0
     for name in sorted(ends, key=lambda name: ends[name]):
         places[name] = max(ends[name], floor)
-        floor = places[name] * least_factor
+        floor = places[name] * factor
     return places
 
 
