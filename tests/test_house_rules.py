@@ -33,7 +33,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "vocab_inputs": FLOOR | {"corpus", "vocab", "parallel_folder"},
     "vocab_alone": FLOOR | {"plan", "recipe_file", "vocab", "parallel_folder", "vocab_inputs"},
     "vocab_plan": FLOOR | {"vocab", "vocab_alone"},
-    "vocab_verbs": FLOOR | {"vocab", "vocab_alone", "vocab_plan"},
+    "vocab_probe": FLOOR | {"model", "train", "vocab", "vocab_inputs"},
+    "vocab_verbs": FLOOR | {"vocab", "vocab_alone", "vocab_plan", "vocab_probe"},
     "cli": FLOOR | {"plan", "recipe_file", "summary", "serve", "corpus_verbs", "vocab_verbs"},
     "__init__": set(),
 }

@@ -200,6 +200,46 @@ def plan(
     _notes(made.notes, out)
 
 
+@app.command(epilog="Example: seallm vocab probe --base model/ --tokenizer extended --corpus docs/ --steps 50")
+def probe(
+    base: Annotated[str, typer.Option(metavar="MODEL", help="Model folder or hub id.")],
+    tokenizer: Annotated[Path, typer.Option(metavar="DIR", help="What `extend` wrote for it.")],
+    corpus: Corpus,
+    steps: Annotated[int, typer.Option(min=1, help="Optimiser steps for each way to start.")] = 50,
+    batch_tokens: Annotated[int, typer.Option(min=1, help="Tokens a step.")] = 4_096,
+    sequence_tokens: Annotated[int, typer.Option(min=2, help="Length of the packed rows.")] = 256,
+    learning_rate: Annotated[float, typer.Option(help="Peak of the schedule.")] = 5e-4,
+    new_rows_only: Annotated[bool, typer.Option("--new-rows-only", help="Train the rows of new tokens alone.")] = False,
+    methods: Annotated[str | None, typer.Option(metavar="NAMES", help="As mean,similarity; absent: all.")] = None,
+    languages: Languages = None,
+    seed: Annotated[int, typer.Option(help="Of the batches.")] = 0,
+    out: Annotated[Path | None, typer.Option(metavar="FILE", help="JSON file to write.")] = None,
+) -> None:
+    """Compare ways to start the rows of new tokens: bits per byte before and after a few steps on the same batches."""
+    from seallm.base.files import write_json
+    from seallm.vocab_probe import Budget, chosen_methods
+    from seallm.vocab_probe import probe as compare
+
+    budget = Budget(steps, sequence_tokens, batch_tokens, learning_rate, new_rows_only, seed)
+    chosen = chosen_methods(methods)
+    figures = compare(base, tokenizer, corpus, languages=_codes(languages), methods=chosen, budget=budget)
+    table = _table(
+        ["bits per byte", "", *figures["languages"], "mean of the new"], f"{steps} steps of {batch_tokens} tokens"
+    )
+    rows = [("base, own tokenizer", "", figures["base"])]
+    rows += [
+        (name, moment, both[moment]) for name, both in figures["methods"].items() for moment in ("before", "after")
+    ]
+    for name, moment, row in rows:
+        new = [row[code] for code in figures["languages"][1:]]
+        mean = f"{sum(new) / len(new):.3f}" if new else "-"
+        table.add_row(name, moment, *(f"{row[code]:.3f}" for code in figures["languages"]), mean)
+    _print(table)
+    if out is not None:
+        write_json(out, figures)
+        typer.echo(f"Written to {out}")
+
+
 def _codes(languages: str | None) -> tuple[str, ...]:
     return tuple(code.strip() for code in languages.split(",")) if languages else ()
 
