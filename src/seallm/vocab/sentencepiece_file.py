@@ -72,11 +72,15 @@ def read_model(path: Path) -> SentencePieceModel:
         trainer, normalizer = (
             {k: v for n, value in fields if n == wanted for k, v in _fields(value)} for wanted in (2, 3)
         )
-    except (IndexError, ValueError, struct.error, TypeError) as error:
-        raise VocabError(f"{path} is not a SentencePiece model ({error or 'it ends too early'})") from None
+        if not pieces:
+            raise ValueError("it has no pieces")
+    except IndexError:
+        raise VocabError(f"{path} is not a SentencePiece model (it ends too early)") from None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:  # what bytes of another format lead to
+        raise VocabError(f"{path} is not a SentencePiece model ({error})") from None
     kind = trainer.get(3, _UNIGRAM)
-    if not pieces or kind not in (_UNIGRAM, _BPE):
-        raise VocabError(f"{path} holds {len(pieces)} pieces of model type {kind}; expected a SentencePiece BPE model")
+    if kind not in (_UNIGRAM, _BPE):
+        raise VocabError(f"{path} holds a SentencePiece model of type {kind}; expected type 2 (BPE) or 1 (unigram)")
     return SentencePieceModel(
         data,
         pieces,
@@ -97,15 +101,12 @@ def _fields(data: bytes) -> Iterator[tuple[int, Any]]:
         if kind == _VARINT:
             value, at = _varint(data, at)
             yield number, value
-        elif kind == _BYTES:
-            size, at = _varint(data, at)
-            if at + size > len(data):
+        elif kind in (_BYTES, _FOUR_BYTES, _EIGHT_BYTES):
+            size, at = _varint(data, at) if kind == _BYTES else (4 if kind == _FOUR_BYTES else 8, at)
+            value = data[at : at + size]
+            if len(value) < size:
                 raise ValueError("it ends too early")
-            yield number, data[at : at + size]
-            at += size
-        elif kind in (_FOUR_BYTES, _EIGHT_BYTES):
-            size = 4 if kind == _FOUR_BYTES else 8
-            yield number, struct.unpack("<f" if size == 4 else "<d", data[at : at + size])[0]
+            yield number, value if kind == _BYTES else struct.unpack("<f" if size == 4 else "<d", value)[0]
             at += size
         else:
             raise ValueError(f"field {number} is of kind {kind}")
