@@ -93,7 +93,7 @@ def test_pieces_behind_its_own() -> None:
 def test_a_unigram_model_can_be_measured_but_not_extended() -> None:
     document = to_document(opened(sentencepiece_model("unigram")))
     Tokenizer.from_str(json.dumps(document))
-    with pytest.raises(VocabError, match="holds a Unigram model with 0 merges. Only BPE"):
+    with pytest.raises(VocabError, match=r"holds a Unigram model with 0 merges\. Only BPE"):
         parse_bpe(document, "unigram")
 
 

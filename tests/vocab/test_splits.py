@@ -1,5 +1,7 @@
 """Merges by pairs against the definition of SentencePiece and tiktoken: the best resulting token, then the leftmost."""
 
+import itertools
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,11 +15,7 @@ def by_result(text: str, tokens: list[str]) -> list[str]:
     """Merge the neighbours whose result comes first among the tokens, the leftmost of equals."""
     parts = list(text)
     while True:
-        found = [
-            (tokens.index(a + b), at)
-            for at, (a, b) in enumerate(zip(parts, parts[1:], strict=False))
-            if a + b in tokens
-        ]
+        found = [(tokens.index(a + b), at) for at, (a, b) in enumerate(itertools.pairwise(parts)) if a + b in tokens]
         if not found:
             return parts
         _, at = min(found)
@@ -28,9 +26,7 @@ def by_pairs(text: str, merges: list[tuple[str, str]]) -> list[str]:
     """Plain BPE: the first merge, at its leftmost place."""
     parts = list(text)
     while True:
-        found = [
-            (merges.index(pair), at) for at, pair in enumerate(zip(parts, parts[1:], strict=False)) if pair in merges
-        ]
+        found = [(merges.index(pair), at) for at, pair in enumerate(itertools.pairwise(parts)) if pair in merges]
         if not found:
             return parts
         _, at = min(found)

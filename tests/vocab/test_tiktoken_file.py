@@ -1,4 +1,5 @@
 import base64
+import itertools
 import json
 from pathlib import Path
 
@@ -26,7 +27,7 @@ def by_rank(text: str, ranks: dict[bytes, int]) -> list[int]:
     """The definition: of the neighbours whose joint bytes are a token, those of the lowest rank, the leftmost first."""
     parts = [bytes([byte]) for byte in text.encode("utf-8")]
     while True:
-        pairs = [a + b for a, b in zip(parts, parts[1:], strict=False)]
+        pairs = [a + b for a, b in itertools.pairwise(parts)]
         known = [(ranks[pair], at) for at, pair in enumerate(pairs) if pair in ranks]
         if not known:
             return [ranks[part] for part in parts]

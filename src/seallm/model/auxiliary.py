@@ -47,6 +47,7 @@ def auxiliary_embedding(texts: Sequence[NDArray[np.int64]], num_tokens: int, see
         torch.from_numpy(np.stack([rows[positive], columns[positive]])),
         torch.from_numpy(information[positive].astype(np.float32)),
         (num_tokens, contexts.size),
+        check_invariants=True,
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
