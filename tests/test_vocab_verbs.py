@@ -178,7 +178,7 @@ def test_plan_with_more_tokens_than_there_are(place: Path) -> None:
 
 
 def test_a_language_that_the_base_already_covers(place: Path, tmp_path: Path) -> None:
-    """A second extension over the same text finds less to gain, and says so; where nothing is left, that is an error."""
+    """A second extension over the same text finds less to gain; where nothing is left, that is an error."""
     first, second = tmp_path / "first", tmp_path / "second"
     arguments = [*options(place, "byte"), "--languages", "en,th", "--new-tokens", "250"]
     run("extend", *arguments, "--out", str(first))
@@ -189,7 +189,16 @@ def test_a_language_that_the_base_already_covers(place: Path, tmp_path: Path) ->
     assert 0 <= gains[1] < gains[0] / 2
     assert read(second / "certificate.json")["passed"]
     with pytest.raises(VocabError, match=r"vocab\.new_tokens = 250, but the corpus gives only \d+"):
-        run("extend", *options(place, "byte"), "--languages", "en,id", "--new-tokens", "250", "--out", str(tmp_path / "id"))
+        run(
+            "extend",
+            *options(place, "byte"),
+            "--languages",
+            "en,id",
+            "--new-tokens",
+            "250",
+            "--out",
+            str(tmp_path / "id"),
+        )
 
 
 def test_bad_input_is_one_clear_line(place: Path, tmp_path: Path) -> None:
