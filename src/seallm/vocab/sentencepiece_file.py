@@ -103,10 +103,10 @@ def _fields(data: bytes) -> Iterator[tuple[int, Any]]:
             yield number, value
         elif kind in (_BYTES, _FOUR_BYTES, _EIGHT_BYTES):
             size, at = _varint(data, at) if kind == _BYTES else (4 if kind == _FOUR_BYTES else 8, at)
-            value = data[at : at + size]
-            if len(value) < size:
+            inner = data[at : at + size]
+            if len(inner) < size:
                 raise ValueError("it ends too early")
-            yield number, value if kind == _BYTES else struct.unpack("<f" if size == 4 else "<d", value)[0]
+            yield number, inner if kind == _BYTES else struct.unpack("<f" if size == 4 else "<d", inner)[0]
             at += size
         else:
             raise ValueError(f"field {number} is of kind {kind}")
