@@ -5,6 +5,7 @@ generation_config.json), so that transformers, vLLM and others load it as it is.
 folder is run. Equal models give equal bytes.
 """
 
+import json
 import math
 import os
 import shutil
@@ -14,8 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from tokenizers import Tokenizer
 from transformers import (
     AutoModelForCausalLM,
+    AutoTokenizer,
     GenerationConfig,
     LlamaConfig,
     LlamaForCausalLM,
@@ -192,11 +195,25 @@ def _set_token_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -
 def _make_portable(folder: Path) -> None:
     """Drop where the tokenizer came from, and name the class that means: take tokenizer.json as it is.
 
-    A class such as LlamaTokenizer rebuilds the tokenizer by its own rules and would lose an extended vocabulary's.
+    A class such as LlamaTokenizer rebuilds the tokenizer by its own rules and would lose an extended vocabulary's. For
+    some model types (qwen2) transformers 5 takes such a class whatever is named, and a repaired regex is lost without a
+    word; an empty `auto_map` is the one setting that makes it believe the name. It has a price: a caller who allows
+    remote code gets an error, as there is none.
     """
     path = folder / "tokenizer_config.json"
-    settings: dict[str, Any] = {k: v for k, v in read_json(path).items() if k not in _ORIGIN}
-    write_json(path, settings | {"tokenizer_class": "PreTrainedTokenizerFast"})
+    settings: dict[str, Any] = {k: v for k, v in read_json(path).items() if k not in (*_ORIGIN, "auto_map")}
+    settings["tokenizer_class"] = "PreTrainedTokenizerFast"
+    write_json(path, settings)
+    if not _is_taken_as_it_is(folder):
+        write_json(path, settings | {"auto_map": {"AutoTokenizer": [None, None]}})
+
+
+def _is_taken_as_it_is(folder: Path) -> bool:
+    """True where transformers' own choice of class cuts text as tokenizer.json says."""
+    loaded = AutoTokenizer.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
+    found = json.loads(loaded.backend_tokenizer.to_str())
+    wanted = json.loads(Tokenizer.from_file(str(folder / "tokenizer.json")).to_str())
+    return all(found[part] == wanted[part] for part in ("normalizer", "pre_tokenizer", "decoder"))
 
 
 def _flush(path: Path) -> None:
