@@ -12,7 +12,7 @@ from typer.testing import CliRunner, Result
 from seallm.base.errors import DataError, RecipeError, VocabError
 from seallm.vocab import encoding_checks
 from seallm.vocab_verbs import app
-from tests.vocab.tiny import BASES, SAMPLE, sentencepiece_model, write_parallel
+from tests.vocab.tiny import BASES, SAMPLE, sentencepiece_model, sentences, write_parallel
 
 LANGUAGES = ("en", "th", "my", "id")
 
@@ -90,7 +90,8 @@ def test_the_same_bytes_elsewhere(place: Path, extended: Path, tmp_path: Path) -
 
 def test_certify(place: Path, extended: Path) -> None:
     result = run("certify", str(extended), "--base", str(place / "byte"), "--parallel", str(place / "parallel"))
-    assert result.stdout.count("yes") >= 8
+    assert result.stdout.count("yes") >= 9
+    assert "every new token recorded" in result.stdout
     assert "NO" not in result.stdout
 
 
@@ -122,6 +123,16 @@ def test_a_lone_sentencepiece_model(place: Path, tmp_path: Path) -> None:
     assert library.encode(text) == loaded(text, add_special_tokens=False).input_ids
     result = run("certify", str(out), "--base", str(place / "piece" / "tokenizer.model"))
     assert "SentencePiece ids" in result.stdout
+
+
+def test_sentences_without_halves_are_cut_and_that_is_said(place: Path, tmp_path: Path) -> None:
+    (tmp_path / "parallel").mkdir()
+    for code in ("en", "th"):
+        (tmp_path / "parallel" / f"{code}.txt").write_text("\n".join(sentences("dev", code, 50)), encoding="utf-8")
+    parallel = ["--parallel", str(tmp_path / "parallel")]
+    result = run("extend", *options(place, "byte"), *parallel, "--new-tokens", "40", "--out", str(tmp_path / "out"))
+    assert "has no halves: the last fifth of its sentences was kept for testing" in result.stdout
+    assert read(tmp_path / "out" / "compression.json")["sentences"] == 10
 
 
 def test_measure(place: Path, extended: Path, tmp_path: Path) -> None:

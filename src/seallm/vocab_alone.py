@@ -28,8 +28,16 @@ from seallm.vocab.measure import paper_rows
 from seallm.vocab.plots import plot_ratios
 from seallm.vocab.sentencepiece_extension import SENTENCEPIECE_FILE, model_file_of
 from seallm.vocab.tokenizer_places import STAGE_FOLDER, open_tokenizer, short_names
-from seallm.vocab.vocabulary_checks import Check
-from seallm.vocab_inputs import corpus_fingerprint, write_base, write_corpus, write_parallel
+from seallm.vocab.vocabulary_checks import Check, check_record
+from seallm.vocab_inputs import (
+    TOKENS_ADDED,
+    corpus_fingerprint,
+    recorded,
+    recorded_languages,
+    write_base,
+    write_corpus,
+    write_parallel,
+)
 
 SAMPLE_PARALLEL = "sample:parallel"
 
@@ -149,6 +157,15 @@ def extend(request: Request, out: Path) -> bool:
     return True
 
 
+def notes_on(request: Request) -> list[str]:
+    """What a reader should know of a request's sentences, one line each."""
+    folder = request.parallel_folder()
+    cut = (
+        [] if has_halves(folder) else [f"{folder} has no halves: the last fifth of its sentences was kept for testing"]
+    )
+    return cut + read_parallel(folder, "dev", request.recipe().languages).notes
+
+
 def run_in_one_folder(settings: Vocab, context: StageContext) -> None:
     """Run the stage, then bring the tokenizer's files up beside its certificate."""
     vocab_stage.run(settings, context)
@@ -185,7 +202,7 @@ def certify_folder(folder: Path, base: str, parallel: str | None, languages: Seq
         DataError: no languages are given and none are recorded.
     """
     before, after = open_tokenizer(base), open_tokenizer(folder)
-    codes = tuple(languages) or _recorded_languages(folder)
+    codes = tuple(languages) or recorded_languages(folder)
     sentences = read_parallel(resolve_path(parallel or SAMPLE_PARALLEL, Path.cwd()), None, _those(codes, parallel))
     scripts = dict.fromkeys(script for language in load_languages(codes).values() for script in language.scripts)
     texts = [*(text for form in (sentences.raw, sentences.canonical) for lines in form.values() for text in lines)]
@@ -194,14 +211,9 @@ def certify_folder(folder: Path, base: str, parallel: str | None, languages: Seq
     old_file = model_file_of(base_bpe, before.folder) if before.path.suffix != ".model" else before.path
     new_file = after.folder / SENTENCEPIECE_FILE
     files = (old_file, new_file) if old_file and new_file.is_file() else None
-    return certify(base_bpe, new_bpe, samples, seed, files)
-
-
-def _recorded_languages(folder: Path) -> tuple[str, ...]:
-    for place in (folder, folder.parent):
-        if (place / "certificate.json").is_file():
-            return tuple(read_json(place / "certificate.json")["languages"])
-    raise DataError(f"{folder} has no certificate.json that names its languages; name them: --languages en,th")
+    checks = certify(base_bpe, new_bpe, samples, seed, files)
+    record = recorded(folder, TOKENS_ADDED)
+    return [*checks, check_record(base_bpe, new_bpe, read_json(record))] if record else checks
 
 
 def _those(codes: Sequence[str], parallel: str | None) -> tuple[str, ...]:

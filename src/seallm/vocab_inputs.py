@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from seallm.base.errors import DataError
-from seallm.base.files import atomic_writer, file_fingerprint, files_under, write_json, write_text
+from seallm.base.files import atomic_writer, file_fingerprint, files_under, read_json, write_json, write_text
 from seallm.base.records import DOCUMENT_SCHEMA
 from seallm.corpus.raw_records import RawDocument
 from seallm.corpus.repair import repair
@@ -27,6 +27,7 @@ from seallm.vocab.sentencepiece_extension import SENTENCEPIECE_FILE
 from seallm.vocab.sentencepiece_file import PieceType, read_model
 from seallm.vocab.tokenizer_places import OpenTokenizer
 
+CERTIFICATE, TOKENS_ADDED = "certificate.json", "tokens_added.json"
 LANGUAGE_FIELDS = ("language", "lang")
 _DESCRIPTIONS = (*COPIED_FILES, CONFIG_FILE, "config.json", "generation_config.json")
 _BATCH_DOCUMENTS = 1_000
@@ -51,6 +52,23 @@ def _usual_tokens(model_file: Path) -> dict[str, str]:
     special = {p.text for p in read_model(model_file).pieces if p.type in (PieceType.CONTROL, PieceType.UNKNOWN)}
     usual = {"unk_token": "<unk>", "bos_token": "<s>", "eos_token": "</s>"}
     return {name: token for name, token in usual.items() if token in special}
+
+
+def recorded(folder: Path, name: str) -> Path | None:
+    """What lies beside an extended tokenizer: in its folder, or above it where it is the `tokenizer/` of a stage."""
+    return next((place / name for place in (folder, folder.parent) if (place / name).is_file()), None)
+
+
+def recorded_languages(folder: Path) -> tuple[str, ...]:
+    """Languages that an extended tokenizer was made for, the base language first.
+
+    Raises:
+        DataError: its certificate is not there.
+    """
+    certificate = recorded(folder, CERTIFICATE)
+    if certificate is None:
+        raise DataError(f"{folder} has no {CERTIFICATE} that names its languages; name them: --languages en,th")
+    return tuple(read_json(certificate)["languages"])
 
 
 def write_parallel(folder: Path, languages: Sequence[str], out: Path) -> dict[str, Parallel]:

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from seallm.base.artifacts import StageContext
 from seallm.base.errors import DataError, ModelError, RecipeError
-from seallm.base.files import atomic_writer, read_json, resolve_path
+from seallm.base.files import atomic_writer, resolve_path
 from seallm.base.runtime import Runtime
 from seallm.model.checkpoints import load_tokenizer, resolve_base
 from seallm.model.embeddings import Method, extend_model
@@ -29,7 +29,7 @@ from seallm.train.mixture import TextBatches, TextRows, curriculum, open_store
 from seallm.train.objectives import next_token_loss
 from seallm.train.start import MODEL, check_positions, load_weights_in_full, sample_texts
 from seallm.vocab.tokenizer_places import STAGE_FOLDER
-from seallm.vocab_inputs import is_corpus, write_corpus
+from seallm.vocab_inputs import is_corpus, recorded_languages, write_corpus
 
 HELD_OUT_EVERY = 20  # of documents that are no corpus yet, one in so many is measured on
 MEGABYTES = 2.0  # read of each language
@@ -85,7 +85,7 @@ def probe(
         DataError: the corpus has no documents of these languages, or nothing to measure on.
     """
     inner = tokenizer / STAGE_FOLDER if (tokenizer / STAGE_FOLDER).is_dir() else tokenizer
-    codes = tuple(languages) or _languages(tokenizer)
+    codes = tuple(languages) or recorded_languages(tokenizer)
     with tempfile.TemporaryDirectory(prefix="seallm-probe-") as name:
         work = Path(name)
         place = _corpus_with_held_out(resolve_path(corpus, Path.cwd()), codes, work / "corpus")
@@ -108,13 +108,6 @@ def chosen_methods(names: str | None) -> tuple[Method, ...]:
     if unknown:
         raise RecipeError(f"--methods {unknown[0]}: known ways to start are {', '.join(get_args(Method))}")
     return tuple(name for name in get_args(Method) if name in wanted)
-
-
-def _languages(tokenizer: Path) -> tuple[str, ...]:
-    for folder in (tokenizer, tokenizer.parent):
-        if (folder / "certificate.json").is_file():
-            return tuple(read_json(folder / "certificate.json")["languages"])
-    raise DataError(f"{tokenizer} has no certificate.json that names its languages; name them: --languages en,th")
 
 
 def _corpus_with_held_out(place: Path, languages: Sequence[str], folder: Path) -> Path:

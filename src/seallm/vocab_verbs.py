@@ -53,11 +53,12 @@ def extend(
 ) -> None:
     """Add tokens for languages to a tokenizer, as the vocab stage of a run does; fails if its certificate fails."""
     from seallm.base.files import read_json
-    from seallm.vocab_alone import Request
+    from seallm.vocab_alone import Request, notes_on
     from seallm.vocab_alone import extend as extend_alone
 
     settings = [f"new_tokens={new_tokens}", *([f'method="{method}"'] if method else []), *(overrides or ())]
-    made = extend_alone(Request(base, corpus, parallel, _codes(languages), tuple(settings), seed), out.resolve())
+    request = Request(base, corpus, parallel, _codes(languages), tuple(settings), seed)
+    made = extend_alone(request, out.resolve())
     figures = read_json(out / "compression.json")
     certificate = read_json(out / "certificate.json")
     added = certificate["by_language"]
@@ -65,6 +66,7 @@ def extend(
     for code, before in figures["before"].items():
         table.add_row(code, f"{before:.2f}", f"{figures['after'][code]:.2f}", f"{added.get(code, 0):,}")
     _print(table)
+    _notes(notes_on(request), None)
     claims = len(certificate["checks"])
     typer.echo(
         f"{'Written to' if made else 'Already finished in'} {out}; certificate: {claims} of {claims} claims hold"

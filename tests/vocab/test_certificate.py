@@ -22,7 +22,14 @@ from seallm.vocab.expansion import LanguageTexts, expand
 from seallm.vocab.extend import extended_document
 from seallm.vocab.pretokenizer import repair
 from seallm.vocab.scripts import assigned_characters
-from seallm.vocab.vocabulary_checks import check_duplicates, check_old_ids, check_reachable, cluster_share, new_tokens
+from seallm.vocab.vocabulary_checks import (
+    check_duplicates,
+    check_old_ids,
+    check_reachable,
+    check_record,
+    cluster_share,
+    new_tokens,
+)
 from tests.vocab.tiny import BASES, documents, sentences
 
 CODES = ("en", "th", "my", "vi")
@@ -165,6 +172,17 @@ def test_an_id_without_a_token_is_found(pair: tuple[BpeTokenizer, Document]) -> 
     check = check_duplicates(base, changed(document, leave_a_hole))
     assert check.figures["unused_ids"] == 1
     assert check.offence == "1 ids behind the base's belong to no token"
+
+
+def test_a_record_that_is_wrong_is_found() -> None:
+    base = parse_bpe(json.loads(BASES["byte-level"]()), "base")
+    extended = parse_bpe(extended_document(base, {}, [("à", "¸", base.next_id)]), "extended")
+    row = {"id": base.next_id, "token": "à¸", "language": "th"}
+    assert check_record(base, extended, {"tokens": [row], "by_language": {"th": 1, "lo": 0}}).offence is None
+    check = check_record(base, extended, {"tokens": [{**row, "id": 3}], "by_language": {"th": 1}})
+    assert check.offence == f"'à¸' is id {base.next_id}, the record says 3"
+    check = check_record(base, extended, {"tokens": [row], "by_language": {"th": 2}})
+    assert check.offence == "tokens by language are {'th': 1}, the record says {'th': 2}"
 
 
 def test_digits_that_are_merged_are_found(pair: tuple[BpeTokenizer, Document]) -> None:

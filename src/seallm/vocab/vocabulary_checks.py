@@ -1,5 +1,6 @@
 """Base and extended tokenizer in, checks of their vocabularies out: old ids, duplicates, holes, unreachable tokens."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -51,6 +52,27 @@ def new_tokens(base: BpeTokenizer, extended: BpeTokenizer) -> dict[str, int]:
     """Tokens that the base does not have, by id."""
     old = base.tokenizer.get_vocab(with_added_tokens=True)
     return {t: i for t, i in sorted(extended.vocabulary.items(), key=lambda entry: entry[1]) if t not in old}
+
+
+def check_record(base: BpeTokenizer, extended: BpeTokenizer, record: Mapping[str, Any]) -> Check:
+    """What `tokens_added.json` says of new tokens, their ids and languages, is what the tokenizer has.
+
+    Args:
+        base: the tokenizer before.
+        extended: the one after.
+        record: content of the file.
+    """
+    listed = {row["token"]: row["id"] for row in record["tokens"]}
+    by_language = Counter(row["language"] for row in record["tokens"])
+    added = new_tokens(base, extended)
+    wrong = sorted(set(listed.items()) ^ set(added.items()), key=lambda entry: entry[1])
+    offence = (
+        f"{wrong[0][0]!r} is id {added.get(wrong[0][0])}, the record says {listed.get(wrong[0][0])}" if wrong else None
+    )
+    counts = {code: by_language[code] for code in record["by_language"]}
+    if offence is None and counts != record["by_language"]:
+        offence = f"tokens by language are {counts}, the record says {record['by_language']}"
+    return Check("every new token recorded with its language", {"new_tokens": len(added), **counts}, offence)
 
 
 def check_reachable(base: BpeTokenizer, extended: BpeTokenizer) -> Check:
