@@ -1,19 +1,31 @@
 """Base tokenizer and texts by language in, new symbols and merges out: the learner set up and run to its end."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
 
 from seallm.base.errors import VocabError
 from seallm.languages import Language
-from seallm.recipe import Vocab
+from seallm.recipe_vocab import Vocab
 from seallm.vocab.base_tokenizer import BpeTokenizer
 from seallm.vocab.bpe import BpeEncoder
 from seallm.vocab.characters import character_counts, missing_symbols
 from seallm.vocab.learner import Learned, Learner, Objective
 from seallm.vocab.pair_index import PairIndex
-from seallm.vocab.pieces import count_pieces, encode_counts, joined
+from seallm.vocab.pieces import (
+    CORPUS_WEIGHT,
+    count_pieces,
+    encode_counts,
+    joined,
+    occurrence_weights,
+    words_pattern,
+)
 from seallm.vocab.pretokenizer import PreTokenizer
 from seallm.vocab.rules import TokenRules
+from seallm.vocab.superwords import superword_languages, usual_words
 
 MIN_USUAL_LETTER_SHARE = 1e-5
 
@@ -59,7 +71,7 @@ def expand(
     """Learn `settings.new_tokens` tokens on top of a base tokenizer.
 
     Args:
-        base: tokenizer to extend, its pre-tokenizer repaired where need be.
+        base: tokenizer to extend, its pre-tokenizer repaired and opened for superwords where need be.
         texts: the language to preserve first, then those to learn.
         settings: the recipe's [vocab].
         advance: called once for every new token.
@@ -68,28 +80,9 @@ def expand(
         VocabError: the texts do not give that many tokens, or the missing symbols alone are more.
     """
     languages = [text.language for text in texts]
-    pre_tokenizer = PreTokenizer(base)
-    train = [count_pieces(text.corpus, pre_tokenizer) for text in texts]
-    dev = [count_pieces(text.development, pre_tokenizer) for text in texts]
-    missing = missing_symbols(base, languages[1:], train[1:], settings.min_frequency)
-    if len(missing) > settings.new_tokens:
-        raise VocabError(
-            f"vocab.new_tokens = {settings.new_tokens}, but {len(missing)} characters of the languages are missing in "
-            f"{base.where}, and they come first. Ask for more new tokens"
-        )
-    symbols = [Symbol(token, base.next_id + k, *missing[token]) for k, token in enumerate(missing)]
-    encoder = BpeEncoder(base, {symbol.token: symbol.new_id for symbol in symbols}, settings.new_tokens)
-    pieces = joined([encode_counts(*counts, k, encoder) for k, counts in enumerate(zip(train, dev, strict=True))])
-    learning = range(1, len(texts))
-    letters = character_counts(train[0])
-    usual = frozenset(c for c, n in letters.items() if n >= MIN_USUAL_LETTER_SHARE * sum(letters.values()))
-    learner = Learner(
-        PairIndex(pieces, len(texts), learning, settings.min_frequency),
-        encoder,
-        TokenRules(languages, settings.max_token_characters),
-        Objective(settings.parity_exponent, 0, learning, usual),
-        _token_bytes(base, symbols),
-    )
+    counted = _count(base, texts, settings)
+    symbols = _missing(base, languages, counted, settings)
+    learner = _learner(base, languages, counted, symbols, settings)
     for _ in symbols:
         advance()
     for made in range(len(symbols), settings.new_tokens):
@@ -97,6 +90,102 @@ def expand(
             raise VocabError(_shortage(made, settings, learner.learned, languages))
         advance()
     return Expansion(symbols, learner.learned, [language.code for language in languages])
+
+
+@dataclass(frozen=True)
+class _Counted:
+    """Counted pieces of every language, the preserved one first.
+
+    Attributes:
+        train, dev: by language, how often each piece occurs in the corpus and in the development sentences.
+        weights: (languages, 2) what one occurrence weighs in each.
+        superwords: by number of the language, the words that tokens across spaces may be made of.
+    """
+
+    train: Sequence[Counter[str]]
+    dev: Sequence[Counter[str]]
+    weights: NDArray[np.int64]
+    superwords: Mapping[int, frozenset[str]]
+
+
+def _count(base: BpeTokenizer, texts: Sequence[LanguageTexts], settings: Vocab) -> _Counted:
+    languages = [text.language for text in texts]
+    crossing = superword_languages(languages, settings.superwords, base)
+    words_of = words_pattern(
+        script for language in languages if language.code in crossing for script in language.scripts
+    )
+    pre_tokenizer = PreTokenizer(base)
+    train = [count_pieces(text.corpus, pre_tokenizer, words_of) for text in texts]
+    dev = [count_pieces(text.development, pre_tokenizer, words_of) for text in texts]
+    # the preserved language's sentences stand for unseen text, so they must not decide
+    shares = [0.0] + [settings.development_share] * (len(texts) - 1)
+    weights = [occurrence_weights(*both) for both in zip(train, dev, shares, strict=True)]
+    superwords = {
+        number: usual_words(train[number] + dev[number])
+        for number, language in enumerate(languages)
+        if language.code in crossing
+    }
+    return _Counted(train, dev, np.array(weights, np.int64), superwords)
+
+
+def _missing(base: BpeTokenizer, languages: Sequence[Language], counted: _Counted, settings: Vocab) -> list[Symbol]:
+    characters = [_weighted_characters(*both) for both in zip(counted.train, counted.dev, counted.weights, strict=True)]
+    missing = missing_symbols(base, languages[1:], characters[1:], settings.min_frequency)
+    if len(missing) > settings.new_tokens:
+        raise VocabError(
+            f"vocab.new_tokens = {settings.new_tokens}, but {len(missing)} characters of the languages are missing in "
+            f"{base.where}, and they come first. Ask for more new tokens"
+        )
+    return [Symbol(token, base.next_id + k, *missing[token]) for k, token in enumerate(missing)]
+
+
+def _weighted_characters(train: Counter[str], dev: Counter[str], weights: NDArray[np.int64]) -> dict[str, int]:
+    """How often each character occurs, in occurrences of the corpus."""
+    found = {character: count * int(weights[0]) for character, count in character_counts(train).items()}
+    for character, count in character_counts(dev).items():
+        found[character] = found.get(character, 0) + count * int(weights[1])
+    return {character: weight // CORPUS_WEIGHT for character, weight in found.items()}
+
+
+def _learner(
+    base: BpeTokenizer, languages: Sequence[Language], counted: _Counted, symbols: Sequence[Symbol], settings: Vocab
+) -> Learner:
+    encoder = BpeEncoder(base, {symbol.token: symbol.new_id for symbol in symbols}, settings.new_tokens)
+    both = enumerate(zip(counted.train, counted.dev, strict=True))
+    pieces = joined([encode_counts(*counts, number, encoder) for number, counts in both])
+    learning = range(1, len(languages))
+    return Learner(
+        PairIndex(pieces, counted.weights, learning, settings.min_frequency * CORPUS_WEIGHT),
+        encoder,
+        TokenRules(languages, [_longest(language, settings) for language in languages], counted.superwords),
+        _objective(languages, counted, symbols, settings),
+        _token_bytes(base, symbols),
+    )
+
+
+def _longest(language: Language, settings: Vocab) -> int:
+    limits = [settings.max_script_characters.get(script, settings.max_token_characters) for script in language.scripts]
+    return min(max(limits), settings.max_token_characters)
+
+
+def _objective(
+    languages: Sequence[Language], counted: _Counted, symbols: Sequence[Symbol], settings: Vocab
+) -> Objective:
+    letters = character_counts(counted.train[0])
+    usual = (c for c, count in letters.items() if count >= MIN_USUAL_LETTER_SHARE * sum(letters.values()))
+    codes = [language.code for language in languages]
+    given = Counter(symbol.language for symbol in symbols)
+    return Objective(
+        exponent=None if settings.method == "frequency" else settings.parity_exponent,
+        preserved=0,
+        preserved_letters=frozenset(usual),
+        max_changed_share=settings.max_changed_share,
+        learning=range(1, len(languages)),
+        factors=[settings.language_weights.get(code, 1.0) for code in codes],
+        least=[settings.min_tokens.get(code, 0) for code in codes],
+        most=[settings.max_tokens.get(code, settings.new_tokens) for code in codes],
+        given=[given[code] for code in codes],
+    )
 
 
 def _token_bytes(base: BpeTokenizer, symbols: Sequence[Symbol]) -> list[bytes | None]:

@@ -16,13 +16,14 @@ from seallm.base.errors import VocabError
 from seallm.base.files import write_json
 from seallm.base.runtime import progress
 from seallm.languages import load_languages
-from seallm.recipe import Vocab
+from seallm.recipe_vocab import Vocab
 from seallm.vocab.base_tokenizer import BpeTokenizer, load_bpe, parse_bpe
 from seallm.vocab.certificate import Check, Samples, certify, cluster_share
 from seallm.vocab.compression import measure_compression
 from seallm.vocab.expansion import Expansion, LanguageTexts, expand
 from seallm.vocab.extend import extended_document, write_tokenizer
 from seallm.vocab.pretokenizer import PreTokenizer, has_marks, letters_only_patterns, repair
+from seallm.vocab.superwords import with_superwords
 from seallm.vocab.texts import corpus_texts, parallel_sentences
 
 SAMPLE_MEGABYTES, SAMPLE_CHARACTERS = 0.05, 300
@@ -49,7 +50,8 @@ def run(settings: Vocab, context: StageContext) -> None:
     parallel = context.resolve(settings.parallel)
     development = parallel_sentences(parallel, "dev", context.languages)
     test = parallel_sentences(parallel, "test", context.languages)
-    to_extend = _with_marks(base, development)
+    languages = list(load_languages(context.languages).values())
+    to_extend = with_superwords(_with_marks(base, development), languages, settings.superwords)
     with timed(context.timings, "learn_seconds"), progress("new tokens", settings.new_tokens, context.runtime) as task:
         expansion = expand(to_extend, _texts(settings, context, development), settings, task.advance)
     merges = [(m.left, m.right, m.new_id) for m in expansion.learned.merges]
@@ -100,7 +102,7 @@ def _samples(context: StageContext, development: Sentences, test: Sentences) -> 
 
 def _tokens_added(expansion: Expansion, extended: BpeTokenizer) -> dict[str, Any]:
     symbols = [(s.new_id, s.token, s.language, s.count) for s in expansion.symbols]
-    merges = [(m.new_id, m.token, expansion.languages[m.language], m.count) for m in expansion.learned.merges]
+    merges = [(m.new_id, m.token, expansion.languages[m.language], m.occurrences) for m in expansion.learned.merges]
     names = {number: expansion.languages[number] for number in expansion.learned.stopped}
     return {
         "by_language": expansion.by_language(),
