@@ -28,7 +28,7 @@ class Vocab(Section):
     language_weights: dict[str, PositiveFloat] = {}
     """Factors on what a merge gains, by language; 1 where none is given."""
     min_tokens: dict[str, Positive] = {}
-    """Tokens that a language gets before any other language gets one beyond its own minimum."""
+    """Tokens that a language gets, if its text has them, before others get more than their own minimum."""
     max_tokens: dict[str, Positive] = {}
     """Tokens after which a language gets no more."""
     max_changed_share: Share = 0.003

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from seallm.base.errors import VocabError
 from seallm.languages import load_languages
 from seallm.recipe_vocab import Vocab
 from seallm.vocab import learner as learner_module
@@ -136,3 +137,43 @@ def test_every_merge_joins_tokens_that_exist_by_then() -> None:
         assert merge.new_id == base.next_id + len(fast.symbols) + number
         known.add(merge.token)
     assert Counter(merge.language for merge in fast.learned.merges).keys() == {1, 2, 3}
+
+
+def test_bounds_and_weights_by_language() -> None:
+    base, given = base_of("byte-level"), texts(CODES, 8_000)
+    plain = learn(base, given, Vocab(parallel="-", new_tokens=200)).by_language()
+    least = learn(base, given, Vocab(parallel="-", new_tokens=200, min_tokens={"th": 150})).by_language()
+    assert least["th"] == 150 > plain["th"]
+    most = learn(base, given, Vocab(parallel="-", new_tokens=200, max_tokens={"my": 40})).by_language()
+    assert most["my"] == 40 < plain["my"]
+    heavier = learn(base, given, Vocab(parallel="-", new_tokens=200, language_weights={"id": 5.0})).by_language()
+    assert heavier["id"] > plain["id"]
+
+
+def test_bounds_that_leave_too_few_tokens() -> None:
+    settings = Vocab(parallel="-", new_tokens=50, max_tokens={"th": 10, "id": 10, "my": 10})
+    with pytest.raises(VocabError, match=r"gives only 30 .*max_tokens"):
+        learn(base_of("byte-level"), texts(CODES, 8_000), settings)
+
+
+def test_a_language_of_the_settings_that_is_not_learned() -> None:
+    settings = Vocab(parallel="-", new_tokens=50, language_weights={"lo": 2.0, "en": 2.0})
+    with pytest.raises(VocabError, match=r"\[vocab\] names en, lo, but the languages that learn are th, id, my"):
+        learn(base_of("byte-level"), texts(CODES), settings)
+
+
+def test_changes_of_english_stay_within_the_budget() -> None:
+    base, given = base_of("sentencepiece"), texts(("en", "id", "ms", "vi"), 30_000, 200)
+    tokens = []
+    for share in (0.0, 0.05):
+        fast = learn(base, given, Vocab(parallel="-", new_tokens=100, max_changed_share=share))
+        encoder = BpeEncoder(base, {s.token: s.new_id for s in fast.symbols}, 200)
+        english = list(count_pieces(given[0].development, PreTokenizer(base)))
+        before = encoder.encode(english)[0].size
+        for merge in fast.learned.merges:
+            encoder.add_merge(
+                encoder.vocabulary[merge.left], encoder.vocabulary[merge.right], merge.new_id, merge.token
+            )
+        tokens.append((before - encoder.encode(english)[0].size) / before)
+    assert tokens[0] == 0
+    assert 0 < 2 * tokens[1] <= 0.06

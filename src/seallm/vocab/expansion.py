@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,7 @@ from seallm.recipe_vocab import Vocab
 from seallm.vocab.base_tokenizer import BpeTokenizer
 from seallm.vocab.bpe import BpeEncoder
 from seallm.vocab.characters import character_counts, missing_symbols
-from seallm.vocab.learner import Learned, Learner, Objective
+from seallm.vocab.learner import Learned, Learner, Merge, Objective
 from seallm.vocab.pair_index import PairIndex
 from seallm.vocab.pieces import (
     CORPUS_WEIGHT,
@@ -26,6 +27,7 @@ from seallm.vocab.pieces import (
 from seallm.vocab.pretokenizer import PreTokenizer
 from seallm.vocab.rules import TokenRules
 from seallm.vocab.superwords import superword_languages, usual_words
+from seallm.vocab.targets import closed_targets, pruned, read_targets
 
 MIN_USUAL_LETTER_SHARE = 1e-5
 
@@ -80,16 +82,42 @@ def expand(
         VocabError: the texts do not give that many tokens, or the missing symbols alone are more.
     """
     languages = [text.language for text in texts]
+    learning = [language.code for language in languages[1:]]
+    if unknown := sorted(settings.languages_named() - set(learning)):
+        raise VocabError(
+            f"[vocab] names {', '.join(unknown)}, but the languages that learn are {', '.join(learning)}. Take it out "
+            "of superwords, language_weights, min_tokens and max_tokens, or add it to languages"
+        )
     counted = _count(base, texts, settings)
     symbols = _missing(base, languages, counted, settings)
-    learner = _learner(base, languages, counted, symbols, settings)
+    targets = None
+    if settings.target_vocabulary is not None:
+        targets = frozenset(read_targets(Path(settings.target_vocabulary)))
+    learner = _learner(base, languages, counted, symbols, targets, settings)
     for _ in symbols:
         advance()
-    for made in range(len(symbols), settings.new_tokens):
-        if learner.step() is None:
-            raise VocabError(_shortage(made, settings, learner.learned, languages))
-        advance()
-    return Expansion(symbols, learner.learned, [language.code for language in languages])
+    made = len(symbols)
+    while (made < settings.new_tokens or targets is not None) and learner.step() is not None:
+        made += 1
+        if made <= settings.new_tokens:
+            advance()
+    if made < settings.new_tokens:
+        raise VocabError(_shortage(made, settings, learner.learned, languages))
+    learned = learner.learned
+    if targets is not None:
+        learned = _pruned(learner, settings.new_tokens - len(symbols), base, targets)
+    return Expansion(symbols, learned, [language.code for language in languages])
+
+
+def _pruned(learner: Learner, keep: int, base: BpeTokenizer, targets: frozenset[str]) -> Learned:
+    """All that the target vocabulary gives was merged: idle intermediates go again, then what gains least."""
+    gains, learned = learner.gains(), learner.learned
+
+    def gain_of(merge: Merge) -> float:
+        return float(gains[merge.new_id]) if base.bytes_of(merge.token).decode("utf-8", "replace") in targets else 0.0
+
+    merges, dropped = pruned(learned.merges, keep, gain_of)
+    return Learned(merges, learned.rejected + Counter({"pruned: gains too little": dropped}), learned.stopped)
 
 
 @dataclass(frozen=True)
@@ -148,16 +176,23 @@ def _weighted_characters(train: Counter[str], dev: Counter[str], weights: NDArra
 
 
 def _learner(
-    base: BpeTokenizer, languages: Sequence[Language], counted: _Counted, symbols: Sequence[Symbol], settings: Vocab
+    base: BpeTokenizer,
+    languages: Sequence[Language],
+    counted: _Counted,
+    symbols: Sequence[Symbol],
+    targets: frozenset[str] | None,
+    settings: Vocab,
 ) -> Learner:
     encoder = BpeEncoder(base, {symbol.token: symbol.new_id for symbol in symbols}, settings.new_tokens)
     both = enumerate(zip(counted.train, counted.dev, strict=True))
     pieces = joined([encode_counts(*counts, number, encoder) for number, counts in both])
     learning = range(1, len(languages))
+    longest = [_longest(language, settings) for language in languages]
+    allowed = None if targets is None else closed_targets(targets, base, encoder)
     return Learner(
         PairIndex(pieces, counted.weights, learning, settings.min_frequency * CORPUS_WEIGHT),
         encoder,
-        TokenRules(languages, [_longest(language, settings) for language in languages], counted.superwords),
+        TokenRules(languages, longest, counted.superwords, allowed),
         _objective(languages, counted, symbols, settings),
         _token_bytes(base, symbols),
     )
@@ -205,5 +240,6 @@ def _shortage(made: int, settings: Vocab, learned: Learned, languages: Sequence[
         f"vocab.new_tokens = {settings.new_tokens}, but the corpus gives only {made} with min_frequency = "
         f"{settings.min_frequency}"
         + (f" (stopped because their development sentences gained nothing more: {stopped})" if stopped else "")
+        + (" (languages at their max_tokens get no more)" if settings.max_tokens else "")
         + f". Lower new_tokens to {made}, or give the corpus more text"
     )

@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from seallm.vocab.bpe import BpeEncoder
 from seallm.vocab.pair_index import PairIndex
@@ -144,6 +145,14 @@ class Learner:
                 return self._make(left, right, language, weight)
             self.learned.rejected[objection] += 1
             self._index.reject_best(language)
+
+    def gains(self) -> NDArray[np.float64]:
+        """(ids,) what each token saves in the texts as they are encoded now, in the unit of the scores."""
+        num_ids = len(self._token_bytes)
+        gains = np.zeros(num_ids)
+        for language in self._objective.learning:
+            gains += self._index.uses(language, num_ids) * self._factor(language)
+        return gains
 
     def _best(self) -> tuple[int, int, int, int] | None:
         """The pair to merge next as (language, left, right, weight); None where no language may or can go on."""

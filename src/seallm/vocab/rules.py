@@ -75,8 +75,13 @@ class TokenRules:
             return None  # one character put together from its bytes: digits and signs too
         if len(word) > self._max_characters[language]:
             return "too long"
-        if " " in word and language in self._superwords:
-            return self._superword_objection(text, language)
+        across = " " in word and language in self._superwords
+        objection = self._superword_objection(text, language) if across else self._word_objection(word, language)
+        if objection is None and self._targets is not None and text not in self._targets:
+            return "not in the target vocabulary"
+        return objection
+
+    def _word_objection(self, word: str, language: int) -> str | None:
         for character in word:
             if is_digit(character):
                 return "digit"
@@ -84,8 +89,6 @@ class TokenRules:
                 return "not of the language's scripts"
         if len(word) > 1 and splits_cluster(word):
             return "begins or ends inside a cluster"
-        if self._targets is not None and text not in self._targets:
-            return "not in the target vocabulary"
         return None
 
     def _superword_objection(self, text: str, language: int) -> str | None:
@@ -93,7 +96,7 @@ class TokenRules:
         before, *words = text.split(" ")
         if before or not all(word in self._superwords[language] for word in words):
             return "crosses a space into part of a word"
-        objections = [self._text_objection(word, language) for word in words]
+        objections = [self._word_objection(word, language) for word in words]
         return next((objection for objection in objections if objection is not None), None)
 
 

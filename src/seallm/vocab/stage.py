@@ -50,6 +50,8 @@ def run(settings: Vocab, context: StageContext) -> None:
     parallel = context.resolve(settings.parallel)
     development = parallel_sentences(parallel, "dev", context.languages)
     test = parallel_sentences(parallel, "test", context.languages)
+    if settings.target_vocabulary is not None:
+        settings = settings.model_copy(update={"target_vocabulary": str(context.resolve(settings.target_vocabulary))})
     languages = list(load_languages(context.languages).values())
     to_extend = with_superwords(_with_marks(base, development), languages, settings.superwords)
     with timed(context.timings, "learn_seconds"), progress("new tokens", settings.new_tokens, context.runtime) as task:

@@ -32,17 +32,12 @@ def superword_languages(languages: Sequence[Language], asked: Sequence[str] | No
         base: the tokenizer to extend.
 
     Raises:
-        VocabError: the recipe asks for a language that is not learned, or that this base cannot give superwords.
+        VocabError: the recipe asks for a language that this base cannot give superwords.
     """
     able = {language.code for language in languages[1:] if can_cross_spaces(base, language)}
     if asked is None:
         return [language.code for language in languages[1:] if language.spaced_syllables and language.code in able]
     for code in asked:
-        if code not in {language.code for language in languages[1:]}:
-            raise VocabError(
-                f"vocab.superwords names {code!r}, but the languages that learn are "
-                f"{', '.join(language.code for language in languages[1:])}. Take it out, or add it to languages"
-            )
         if code not in able:
             raise VocabError(
                 f"vocab.superwords names {code!r}, but the pre-tokenizer of {base.where} cuts at every space, and that "
