@@ -30,7 +30,13 @@ MAY_IMPORT: dict[str, set[str]] = {
     "plan": FLOOR | {"recipe_file", "estimate"},
     "summary": FLOOR | {"plan"},
     "corpus_verbs": FLOOR | {"plan", "recipe_file", "corpus"},
-    "cli": FLOOR | {"plan", "recipe_file", "summary", "serve", "corpus_verbs"},
+    "parallel_folder": FLOOR | {"corpus", "vocab"},
+    "vocab_inputs": FLOOR | {"corpus", "vocab", "parallel_folder"},
+    "vocab_alone": FLOOR | {"plan", "recipe_file", "vocab", "parallel_folder", "vocab_inputs"},
+    "vocab_plan": FLOOR | {"vocab", "vocab_alone"},
+    "vocab_probe": FLOOR | {"model", "train", "vocab", "vocab_inputs"},
+    "vocab_verbs": FLOOR | {"vocab", "vocab_alone", "vocab_plan", "vocab_probe"},
+    "cli": FLOOR | {"plan", "recipe_file", "summary", "serve", "corpus_verbs", "vocab_verbs"},
     "__init__": set(),
 }
 WITHOUT_TORCH = (
@@ -43,6 +49,11 @@ WITHOUT_TORCH = (
     "vocab",
     "plan",
     "corpus_verbs",
+    "parallel_folder",
+    "vocab_inputs",
+    "vocab_alone",
+    "vocab_plan",
+    "vocab_verbs",
     "cli",
 )
 MODULES = sorted(PACKAGE.rglob("*.py"))

@@ -14,6 +14,7 @@ from seallm import __version__
 from seallm.base.errors import SeallmError, workspace_error
 from seallm.base.runtime import calm_threads
 from seallm.corpus_verbs import app as corpus_app
+from seallm.vocab_verbs import app as vocab_app
 
 if TYPE_CHECKING:
     from seallm.plan import Plan, PlannedStage
@@ -29,6 +30,7 @@ app = typer.Typer(
 )
 
 app.add_typer(corpus_app)
+app.add_typer(vocab_app)
 
 RecipeFile = Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe, for example recipes/quickstart.toml")]
 Workspace = Annotated[Path, typer.Option(help="Folder that holds the folders of all runs.")]

@@ -46,8 +46,8 @@ class StageKind:
 KINDS = (
     StageKind("base", "seallm.train.base:run"),
     StageKind("corpus", "seallm.corpus.build:run", uses_languages=True, version=3),
-    StageKind("vocab", "seallm.vocab.stage:run", ("base", "corpus")),
-    StageKind("pretrain", "seallm.train.pretrain:run", ("model", "corpus", "vocab")),
+    StageKind("vocab", "seallm.vocab.stage:run", ("base", "corpus"), version=2),
+    StageKind("pretrain", "seallm.train.pretrain:run", ("model", "corpus", "vocab"), version=2),
     StageKind("hybrid", "seallm.train.hybrid:run", ("model", "corpus")),
     StageKind("sft", "seallm.train.sft:run", ("model",), uses_languages=True),
     StageKind("prefer", "seallm.prefer.stage:run", ("model",), version=2),

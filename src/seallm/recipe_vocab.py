@@ -41,6 +41,8 @@ class Vocab(Section):
     """Longest new token."""
     max_script_characters: dict[Script, Positive] = {"han": 8}
     """Longest new token in one script, where it is less."""
+    row_multiple: Positive = 64
+    """The model gets embedding rows for a multiple of this many tokens, for the sake of speed; 1: no spare rows."""
 
     @model_validator(mode="after")
     def _fits_the_method(self) -> "Vocab":

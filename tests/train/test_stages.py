@@ -192,6 +192,20 @@ def test_pretraining_writes_what_it_should(
     assert {p.name for p in context.out.iterdir()} == {MODEL, "tokens", "metrics.jsonl", "bits_per_byte.jsonl"}
 
 
+def test_new_rows_as_the_vocab_stage_and_the_recipe_want_them(
+    base_folder: Path, corpus_folder: Path, vocab_folder: Path, make_context: MakeContext
+) -> None:
+    """The certificate says how many rows; rows of tokens with like neighbours need the corpus."""
+    (vocab_folder / "certificate.json").write_text('{"row_multiple": 64}')
+    context = make_context("pretrain", inputs={"model": base_folder, "corpus": corpus_folder, "vocab": vocab_folder})
+    mixtures = [Mixture(name="rows", tiers=["high"], tokens=256, trainable="new-rows")]
+    pretrain.run(pretrain_settings(mixtures=mixtures, embedding_init="similarity"), context)
+    weight = load_file(context.out / MODEL / "model.safetensors")["model.embed_tokens.weight"]
+    assert weight.shape[0] == 384
+    assert len(load_tokenizer(context.out / MODEL)) == 334
+    torch.testing.assert_close(weight[334:], weight[334:335].expand(50, -1))
+
+
 def test_a_replay_feeds_only_what_was_seen(tmp_path: Path, base_folder: Path, make_context: MakeContext) -> None:
     corpus = tmp_path / "corpus"
     write_documents(corpus / "documents" / "en.high.parquet", varied(ENGLISH, 200), "en")

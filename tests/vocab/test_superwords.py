@@ -17,7 +17,7 @@ from seallm.vocab.pieces import count_pieces, encode_counts, words_pattern
 from seallm.vocab.pretokenizer import PreTokenizer, repair
 from seallm.vocab.reference import ReferenceBpe
 from seallm.vocab.rules import TokenRules
-from seallm.vocab.superwords import joins_words, superword_languages, usual_words, with_superwords
+from seallm.vocab.superwords import joins_words, prepared_base, superword_languages, usual_words
 from tests.vocab.tiny import BASES, PROPERTY, documents, sentences
 
 CODES = ("en", "vi", "id", "th")
@@ -33,7 +33,7 @@ def base_of(name: str, mark_aware: bool = True) -> BpeTokenizer:
 
 @functools.cache
 def joined_base(mark_aware: bool) -> BpeTokenizer:
-    return with_superwords(base_of("byte-level", mark_aware), LANGUAGES, ["vi"])
+    return prepared_base(base_of("byte-level", mark_aware), {}, LANGUAGES, ["vi"])
 
 
 def encode(tokenizer: BpeTokenizer, text: str) -> list[int]:
@@ -72,7 +72,7 @@ def test_pieces_of_a_sentencepiece_text_reach_across_spaces() -> None:
 
 @pytest.mark.parametrize("name", ["sentencepiece", "byte-level"])
 def test_pieces_across_spaces_have_the_documents_tokens(name: str) -> None:
-    base = with_superwords(base_of(name), LANGUAGES, ["vi"])
+    base = prepared_base(base_of(name), {}, LANGUAGES, ["vi"])
     texts = documents("vi")[:3]
     counts = count_pieces(texts, PreTokenizer(base), words_pattern(("latin",)))
     pieces = encode_counts(counts, Counter(), 0, BpeEncoder(base, {}, 0))
@@ -106,7 +106,7 @@ def test_tokens_across_spaces_are_whole_words(left: str, right: str, reason: str
 @pytest.mark.parametrize("name", ["sentencepiece", "byte-level"])
 def test_superwords_end_to_end(name: str) -> None:
     """Reachable, decoded to what was encoded, equal to plain BPE, and English as it was."""
-    base = with_superwords(base_of(name), LANGUAGES, ["vi"])
+    base = prepared_base(base_of(name), {}, LANGUAGES, ["vi"])
     given_texts = [
         LanguageTexts(language, documents(language.code, 60_000), sentences("dev", language.code, 60))
         for language in LANGUAGES[:2]

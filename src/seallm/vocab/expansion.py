@@ -32,6 +32,14 @@ from seallm.vocab.targets import closed_targets, pruned, read_targets
 MIN_USUAL_LETTER_SHARE = 1e-5
 
 
+class Shortage(VocabError):
+    """The texts give fewer tokens than were asked for; `made` is how many they give."""
+
+    def __init__(self, message: str, made: int) -> None:
+        super().__init__(message)
+        self.made = made
+
+
 @dataclass(frozen=True)
 class LanguageTexts:
     """What is learned from in one language: corpus documents, and its side of the parallel development sentences."""
@@ -102,7 +110,7 @@ def expand(
         if made <= settings.new_tokens:
             advance()
     if made < settings.new_tokens:
-        raise VocabError(_shortage(made, settings, learner.learned, languages))
+        raise Shortage(_shortage(made, settings, learner.learned, languages), made)
     learned = learner.learned
     if targets is not None:
         learned = _pruned(learner, settings.new_tokens - len(symbols), base, targets)

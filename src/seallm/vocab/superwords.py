@@ -16,7 +16,7 @@ from typing import Any
 from seallm.base.errors import VocabError
 from seallm.languages import Language
 from seallm.vocab.base_tokenizer import BpeTokenizer, parse_bpe, pre_tokenizer_steps
-from seallm.vocab.pretokenizer import explicit_steps, is_letters_only
+from seallm.vocab.pretokenizer import explicit_steps, has_marks, is_letters_only, letters_only_patterns, repair
 from seallm.vocab.scripts import assigned_characters
 
 MIN_WHOLE_SHARE = 0.03  # of the running words that begin with some letters, so many must be just these
@@ -47,8 +47,23 @@ def superword_languages(languages: Sequence[Language], asked: Sequence[str] | No
     return list(asked)
 
 
-def with_superwords(base: BpeTokenizer, languages: Sequence[Language], asked: Sequence[str] | None) -> BpeTokenizer:
-    """The base with a regex that keeps runs of words together, where it has a regex and a language crosses spaces."""
+def prepared_base(
+    base: BpeTokenizer,
+    development: Mapping[str, Sequence[str]],
+    languages: Sequence[Language],
+    asked: Sequence[str] | None,
+) -> BpeTokenizer:
+    """The base as merges are learned on it: its regex admits marks where a language writes them, and keeps runs of
+    words together where a language crosses spaces.
+
+    Args:
+        base: the tokenizer to extend.
+        development: sentences by language.
+        languages: of the run, the preserved one first.
+        asked: the recipe's `superwords`.
+    """
+    if letters_only_patterns(base.document) and has_marks(s for lines in development.values() for s in lines):
+        base = parse_bpe(repair(base.document), base.where)
     crossing = superword_languages(languages, asked, base)
     if base.kind == "sentencepiece" or not crossing:
         return base
