@@ -9,14 +9,15 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "src" / "seallm"
 MAX_FILE_LINES, MAX_FUNCTION_LINES = 350, 60
-FLOOR = {"base", "languages", "recipe", "recipe_corpus", "recipe_section"}
+FLOOR = {"base", "languages", "recipe", "recipe_corpus", "recipe_section", "recipe_vocab"}
 STAGE_PACKAGES = {"corpus", "vocab", "train", "prefer", "evaluate", "serve"}
 MAY_IMPORT: dict[str, set[str]] = {
     "base": set(),
     "languages": {"base"},
     "recipe_section": {"base"},
     "recipe_corpus": {"base", "recipe_section"},
-    "recipe": {"base", "languages", "recipe_corpus", "recipe_section"},
+    "recipe_vocab": {"base", "languages", "recipe_section"},
+    "recipe": {"base", "languages", "recipe_corpus", "recipe_section", "recipe_vocab"},
     "recipe_file": FLOOR,
     "estimate": FLOOR,
     "corpus": FLOOR,

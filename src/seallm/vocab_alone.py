@@ -17,8 +17,9 @@ from seallm.base.files import file_fingerprint, read_json, resolve_path, write_j
 from seallm.languages import known_languages, load_languages
 from seallm.parallel_folder import Parallel, has_halves, languages_in, read_parallel
 from seallm.plan import KINDS, Plan, PlannedStage, StageKind, make_runtime, run_stage
-from seallm.recipe import Recipe, Vocab
+from seallm.recipe import Recipe
 from seallm.recipe_file import check_recipe
+from seallm.recipe_vocab import Vocab
 from seallm.vocab import stage as vocab_stage
 from seallm.vocab.certificate import Samples, certify, demand
 from seallm.vocab.doctor import Diagnosis, examine

@@ -11,14 +11,15 @@ from typing import Any
 
 from seallm.base.files import read_json, write_json
 from seallm.languages import load_languages
-from seallm.recipe import Recipe, Vocab
+from seallm.recipe import Recipe
+from seallm.recipe_vocab import Vocab
 from seallm.vocab.base_tokenizer import BpeTokenizer, load_bpe, parse_bpe
 from seallm.vocab.compression import count_tokens
 from seallm.vocab.expansion import Expansion, LanguageTexts, Shortage, expand
 from seallm.vocab.extend import extended_document
 from seallm.vocab.planner import Curve, NewToken, Shape, cheapest_decoding, shape_of, stop_at, table, trace
 from seallm.vocab.plots import plot_curves
-from seallm.vocab.pretokenizer import has_marks, letters_only_patterns, repair
+from seallm.vocab.superwords import prepared_base
 from seallm.vocab.texts import corpus_texts
 from seallm.vocab.tokenizer_places import OpenTokenizer, open_tokenizer, short_names
 from seallm.vocab_alone import Inputs, Request, inputs_of
@@ -89,8 +90,7 @@ def _learn(recipe: Recipe, inputs: Inputs, advance: Callable[[], None]) -> tuple
     assert settings is not None, "a request's recipe has a [vocab]"
     base = load_bpe(inputs.stage["base"] / "model")
     development = inputs.halves["dev"].canonical
-    if letters_only_patterns(base.document) and has_marks(s for lines in development.values() for s in lines):
-        base = parse_bpe(repair(base.document), base.where)
+    base = prepared_base(base, development, list(load_languages(tuple(recipe.languages)).values()), settings.superwords)
 
     def texts() -> list[LanguageTexts]:
         known = load_languages(tuple(recipe.languages))

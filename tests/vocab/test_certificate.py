@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from seallm.languages import load_languages
-from seallm.recipe import Vocab
+from seallm.recipe_vocab import Vocab
 from seallm.vocab.base_tokenizer import BpeTokenizer, parse_bpe
 from seallm.vocab.certificate import Samples, certify
 from seallm.vocab.certificate_texts import character_tables, random_texts

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from seallm.languages import load_languages
-from seallm.recipe import Vocab
+from seallm.recipe_vocab import Vocab
 from seallm.vocab.base_tokenizer import BpeTokenizer, parse_bpe
 from seallm.vocab.compression import count_tokens
 from seallm.vocab.expansion import LanguageTexts, expand

@@ -8,7 +8,7 @@ from sentencepiece import SentencePieceProcessor
 from tokenizers import Tokenizer
 
 from seallm.base.errors import VocabError
-from seallm.recipe import Vocab
+from seallm.recipe_vocab import Vocab
 from seallm.vocab import stage
 from seallm.vocab.base_tokenizer import parse_bpe
 from seallm.vocab.certificate_texts import random_texts

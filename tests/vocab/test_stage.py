@@ -8,7 +8,7 @@ from tokenizers import Tokenizer
 
 from seallm.base.artifacts import StageContext
 from seallm.base.errors import DataError, VocabError
-from seallm.recipe import Vocab
+from seallm.recipe_vocab import Vocab
 from seallm.vocab import encoding_checks, stage
 from tests.vocab.tiny import BASES, make_context, write_corpus
 

@@ -16,14 +16,14 @@ from seallm.base.errors import VocabError
 from seallm.base.files import write_json
 from seallm.base.runtime import progress
 from seallm.languages import load_languages
-from seallm.recipe import Vocab
-from seallm.vocab.base_tokenizer import BpeTokenizer, load_bpe, parse_bpe
+from seallm.recipe_vocab import Vocab
+from seallm.vocab.base_tokenizer import BpeTokenizer, load_bpe
 from seallm.vocab.certificate import Samples, certificate, certify, demand
 from seallm.vocab.compression import measure_compression
 from seallm.vocab.expansion import Expansion, LanguageTexts, expand
 from seallm.vocab.extend import extended_document, write_tokenizer
-from seallm.vocab.pretokenizer import has_marks, letters_only_patterns, repair
 from seallm.vocab.sentencepiece_extension import SENTENCEPIECE_FILE, model_file_of, with_all_splits, write_model
+from seallm.vocab.superwords import prepared_base
 from seallm.vocab.texts import corpus_texts, parallel_sentences
 
 SAMPLE_MEGABYTES, SAMPLE_CHARACTERS = 0.05, 300
@@ -50,7 +50,10 @@ def run(settings: Vocab, context: StageContext) -> None:
     parallel = context.resolve(settings.parallel)
     development = parallel_sentences(parallel, "dev", context.languages)
     test = parallel_sentences(parallel, "test", context.languages)
-    to_extend = _with_marks(base, development)
+    if settings.target_vocabulary is not None:
+        settings = settings.model_copy(update={"target_vocabulary": str(context.resolve(settings.target_vocabulary))})
+    languages = list(load_languages(context.languages).values())
+    to_extend = prepared_base(base, development, languages, settings.superwords)
     with timed(context.timings, "learn_seconds"), progress("new tokens", settings.new_tokens, context.runtime) as task:
         expansion = expand(to_extend, _texts(settings, context, development), settings, task.advance)
     merges = [(m.left, m.right, m.new_id) for m in expansion.learned.merges]
@@ -81,13 +84,6 @@ def run(settings: Vocab, context: StageContext) -> None:
     )
 
 
-def _with_marks(base: BpeTokenizer, development: Sentences) -> BpeTokenizer:
-    """The base with a regex that admits marks, where its own does not and a language writes them."""
-    if letters_only_patterns(base.document) and has_marks(s for sentences in development.values() for s in sentences):
-        return parse_bpe(repair(base.document), base.where)
-    return base
-
-
 def _texts(settings: Vocab, context: StageContext, development: Sentences) -> list[LanguageTexts]:
     corpus = context.inputs["corpus"]
     return [
@@ -109,7 +105,7 @@ def _samples(context: StageContext, development: Sentences, test: Sentences) -> 
 
 def _tokens_added(expansion: Expansion, extended: BpeTokenizer) -> dict[str, Any]:
     symbols = [(s.new_id, s.token, s.language, s.count) for s in expansion.symbols]
-    merges = [(m.new_id, m.token, expansion.languages[m.language], m.count) for m in expansion.learned.merges]
+    merges = [(m.new_id, m.token, expansion.languages[m.language], m.occurrences) for m in expansion.learned.merges]
     names = {number: expansion.languages[number] for number in expansion.learned.stopped}
     return {
         "by_language": expansion.by_language(),
