@@ -107,9 +107,10 @@ def test_certify_finds_what_was_broken_later(place: Path, extended: Path, tmp_pa
 
 def test_a_failed_certificate_leaves_no_result(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(encoding_checks, "MAX_CHANGED_SHARE", -1.0)
-    with pytest.raises(VocabError, match="failed its certificate"):
+    with pytest.raises(VocabError, match=r"failed its certificate.*All figures are in .*certificate\.json") as caught:
         run("extend", *options(place, "byte"), "--new-tokens", "50", "--out", str(tmp_path / "out"))
     assert not (tmp_path / "out").exists()
+    assert not read(Path(str(caught.value).rpartition(" in ")[2]))["passed"]
 
 
 def test_a_lone_sentencepiece_model(place: Path, tmp_path: Path) -> None:

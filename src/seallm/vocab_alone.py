@@ -21,7 +21,7 @@ from seallm.recipe import Recipe
 from seallm.recipe_file import check_recipe
 from seallm.recipe_vocab import Vocab
 from seallm.vocab import stage as vocab_stage
-from seallm.vocab.certificate import Samples, certify, demand
+from seallm.vocab.certificate import CertificateFailed, Samples, certify, demand
 from seallm.vocab.doctor import Diagnosis, examine
 from seallm.vocab.extend import write_tokenizer
 from seallm.vocab.measure import measure as measure_ratios
@@ -31,6 +31,7 @@ from seallm.vocab.sentencepiece_extension import SENTENCEPIECE_FILE, model_file_
 from seallm.vocab.tokenizer_places import STAGE_FOLDER, open_tokenizer, short_names
 from seallm.vocab.vocabulary_checks import Check, check_record
 from seallm.vocab_inputs import (
+    CERTIFICATE,
     TOKENS_ADDED,
     corpus_fingerprint,
     recorded,
@@ -158,7 +159,10 @@ def extend(request: Request, out: Path) -> bool:
         with inputs_of(request, recipe) as inputs:
             assert recipe.vocab is not None
             stage = PlannedStage(kind, recipe.vocab, artifact, inputs.stage)
-            run_stage(Plan(recipe, inputs.folder, out.parent, (stage,)), stage, make_runtime(recipe.compute))
+            try:
+                run_stage(Plan(recipe, inputs.folder, out.parent, (stage,)), stage, make_runtime(recipe.compute))
+            except CertificateFailed as error:
+                raise CertificateFailed(f"{error}. All figures are in {artifact.partial / CERTIFICATE}") from None
     return True
 
 
