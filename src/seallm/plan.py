@@ -44,7 +44,7 @@ class StageKind:
 
 
 KINDS = (
-    StageKind("base", "seallm.train.base:run"),
+    StageKind("base", "seallm.train.base:run", version=2),
     StageKind("corpus", "seallm.corpus.build:run", uses_languages=True, version=3),
     StageKind("vocab", "seallm.vocab.stage:run", ("base", "corpus"), version=2),
     StageKind("pretrain", "seallm.train.pretrain:run", ("model", "corpus", "vocab"), version=2),

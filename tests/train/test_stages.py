@@ -123,7 +123,10 @@ def test_letters_stay_with_their_marks_and_digits_apart(tokenizer: PreTrainedTok
 
 def test_an_existing_model_is_checked_and_copied(base_folder: Path, make_context: MakeContext) -> None:
     context = make_context("copied")
+    (base_folder / MODEL / "tokenizer.model").write_bytes(b"SentencePiece's own file, which the vocab stage extends")
     base.run(Base(model=str(base_folder / MODEL)), context)
+    files = [folder / MODEL / "tokenizer.model" for folder in (base_folder, context.out)]
+    assert files[0].read_bytes() == files[1].read_bytes()
     ids = torch.tensor([[5, 6, 7]])
     first, second = (AutoModelForCausalLM.from_pretrained(f / MODEL)(ids).logits for f in (base_folder, context.out))
     assert torch.equal(first, second)
