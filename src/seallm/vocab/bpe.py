@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from seallm.base.kernels import kernel
 from seallm.vocab.base_tokenizer import BpeTokenizer, byte_alphabet, byte_piece
-from seallm.vocab.pair_table import Keys, Values, find, find_slot, new_table
+from seallm.vocab.pair_table import Keys, Values, doubled, find, find_slot, new_table
 
 Ids = NDArray[np.int32]
 Offsets = NDArray[np.int64]
@@ -93,7 +93,7 @@ class BpeEncoder:
     Args:
         base: the tokenizer to start from.
         added_symbols: characters or byte letters to treat as known, with their new ids.
-        spare_merges: room for merges added later.
+        spare_merges: room for merges added later; it grows where they are more.
     """
 
     def __init__(self, base: BpeTokenizer, added_symbols: Mapping[str, int], spare_merges: int) -> None:
@@ -113,6 +113,9 @@ class BpeEncoder:
     def add_merge(self, left: int, right: int, result: int, token: str) -> None:
         """Add one merge, which spells a new token, behind all others."""
         self.vocabulary[token] = result
+        if self._num_merges == self._results.size:
+            self._results = np.concatenate([self._results, np.zeros_like(self._results)])
+            self._keys, self._ranks = doubled(self._keys, self._ranks)
         self._results[self._num_merges] = result
         _insert_all(self._keys, self._ranks, np.array([[left, right]], np.int64), self._num_merges)
         self._num_merges += 1
