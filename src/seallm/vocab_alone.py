@@ -13,7 +13,7 @@ from typing import Any
 
 from seallm.base.artifacts import Artifact, StageContext, locked, stage_fingerprint
 from seallm.base.errors import DataError, VocabError
-from seallm.base.files import file_fingerprint, read_json, resolve_path, write_json
+from seallm.base.files import file_fingerprint, files_under, read_json, resolve_path, write_json
 from seallm.languages import known_languages, load_languages
 from seallm.parallel_folder import Parallel, has_halves, languages_in, read_parallel
 from seallm.plan import KINDS, Plan, PlannedStage, StageKind, make_runtime, run_stage
@@ -81,7 +81,11 @@ class Request:
             "vocab": {"parallel": "parallel"},
         }
         changes = [f"vocab.{override}" for override in self.overrides]
-        return check_recipe(values, changes, Path.cwd() / "seallm vocab")
+        recipe = check_recipe(values, changes, Path.cwd() / "seallm vocab")
+        if recipe.vocab is None or recipe.vocab.target_vocabulary is None:
+            return recipe
+        target = str(resolve_path(recipe.vocab.target_vocabulary, Path.cwd()))
+        return recipe.model_copy(update={"vocab": recipe.vocab.model_copy(update={"target_vocabulary": target})})
 
     def _all_languages(self) -> list[str]:
         known = [code for code in languages_in(self.parallel_folder()) if code in known_languages()]
@@ -183,6 +187,8 @@ def _fingerprint(request: Request, recipe: Recipe, version: int) -> str:
     languages = [language.model_dump(mode="json") for language in load_languages(tuple(recipe.languages)).values()]
     files = {"base": file_fingerprint(opened.path), **corpus_fingerprint(request.corpus_place())}
     files |= {f"parallel/{path.name}": file_fingerprint(path) for path in sorted(folder.glob("*.txt"))}
+    if recipe.vocab.target_vocabulary is not None:
+        files["target"] = file_fingerprint(files_under(Path(recipe.vocab.target_vocabulary))[0])
     settings = {"section": recipe.vocab.model_dump(mode="json"), "languages": languages}
     return stage_fingerprint("vocab alone", version, settings, files, recipe.seed)
 

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from seallm.base.artifacts import StageContext
 from seallm.base.errors import DataError, ModelError, RecipeError
 from seallm.base.files import atomic_writer, resolve_path
-from seallm.base.runtime import Runtime
+from seallm.base.runtime import Runtime, available_cores
 from seallm.model.checkpoints import load_tokenizer, resolve_base
 from seallm.model.embeddings import Method, extend_model
 from seallm.recipe import Base, Mixture, Optimiser
@@ -75,7 +75,7 @@ def probe(
         languages: codes, the base language first; none: as the tokenizer's certificate says.
         methods: ways to start.
         budget: how long; absent: as `Budget` says.
-        runtime: the machine.
+        runtime: the machine; absent: all of it, with a GPU where there is one.
 
     Returns:
         `base`: bits per byte by language, of the base with its own tokenizer; `methods`: by name, `before` and `after`.
@@ -92,8 +92,9 @@ def probe(
         (work / "base").mkdir()
         (work / "base" / MODEL).symlink_to(resolve_base(Base(model=base), Path.cwd()).resolve())
         inputs = {"model": work / "base", "corpus": place}
-        budget = budget or Budget()
-        context = StageContext(work / "out", inputs, codes, budget.seed, runtime or Runtime(), Path.cwd())
+        budget, cores = budget or Budget(), available_cores()
+        machine = Runtime(workers=cores, threads=cores, device="auto")
+        context = StageContext(work / "out", inputs, codes, budget.seed, runtime or machine, Path.cwd())
         return _compare(context, inner, methods, budget)
 
 

@@ -83,7 +83,7 @@ def test_two_files_of_a_base_that_disagree(tmp_path: Path) -> None:
     with pytest.raises(
         VocabError, match=r"gives .* the id \d+, and tokenizer\.json .*Remove the file that is out of date"
     ):
-        write_model(folder / "tokenizer.model", base, base, tmp_path / "new.model")
+        model_file_of(base, folder)
 
 
 def test_a_byte_level_base_has_no_sentencepiece_model(tmp_path: Path) -> None:

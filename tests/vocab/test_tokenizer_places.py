@@ -2,6 +2,7 @@ import json
 import shutil
 from pathlib import Path
 
+import huggingface_hub
 import pytest
 from tokenizers import Tokenizer, models, trainers
 
@@ -55,6 +56,27 @@ def test_folders_without_a_fast_tokenizer(files: dict[str, str], message: str, t
         (tmp_path / name).write_text(text, encoding="utf-8")
     with pytest.raises(VocabError, match=message) as caught:
         open_tokenizer(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_long_text_is_not_cut_off(tmp_path: Path) -> None:
+    """Some folders carry the settings of a model with short sequences."""
+    document = json.loads(BASES["byte-level"]())
+    document["truncation"] = {"direction": "Right", "max_length": 8, "strategy": "LongestFirst", "stride": 0}
+    document["padding"] = {"strategy": {"Fixed": 8}, "direction": "Right", "pad_to_multiple_of": None, "pad_id": 0,
+                           "pad_type_id": 0, "pad_token": "<|endoftext|>"}  # fmt: skip
+    (tmp_path / "tokenizer.json").write_text(json.dumps(document), encoding="utf-8")
+    opened = open_tokenizer(tmp_path)
+    for tokenizer in (opened.tokenizer, opened.bpe().tokenizer):
+        assert len(tokenizer.encode("one two three " * 20).ids) > 60
+        assert len(tokenizer.encode("a").ids) == 1
+
+
+def test_a_hub_that_cannot_be_reached_is_one_clear_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(VocabError, match="There is no folder nobody/nothing, and the hub did not give it") as caught:
+        open_tokenizer("nobody/nothing")
     assert "\n" not in str(caught.value)
 
 

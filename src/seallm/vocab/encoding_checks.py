@@ -40,20 +40,21 @@ def check_reference(extended: BpeTokenizer, texts: Sequence[str]) -> Check:
 
 
 def check_mark_free(base: BpeTokenizer, extended: BpeTokenizer, texts: Sequence[str]) -> Check:
-    """Where the regex was repaired to admit marks, text without marks gets the same ids from the base's merges.
+    """Where the pre-tokenizer was changed, the base's merges give old ids: to all text, or if marks were admitted, to
+    text without marks.
 
     Args:
         base: the tokenizer before.
         extended: the one after.
-        texts: any; their marks are taken out here.
+        texts: any; where marks were admitted, theirs are taken out here.
     """
     claim = "the pre-tokenizer's repair leaves text without marks as it was"
-    repaired = bool(letters_only_patterns(base.document)) and not letters_only_patterns(extended.document)
-    if not repaired:
+    pre_tokenizer = extended.document.get("pre_tokenizer")
+    if pre_tokenizer == base.document.get("pre_tokenizer"):
         return Check(claim, {"repaired": False, "texts": 0, "changed": 0})
-    document = {**base.document, "pre_tokenizer": extended.document["pre_tokenizer"]}
-    with_repair = parse_bpe(document, base.where)
-    texts = ["".join(c for c in text if not is_mark(c)) for text in texts]
+    with_repair = parse_bpe({**base.document, "pre_tokenizer": pre_tokenizer}, base.where)
+    if letters_only_patterns(base.document) and not letters_only_patterns(extended.document):
+        texts = ["".join(c for c in text if not is_mark(c)) for text in texts]
     pairs = zip(texts, encode_all(base, texts), encode_all(with_repair, texts), strict=True)
     changed = [text for text, before, after in pairs if before != after]
     figures = {"repaired": True, "texts": len(texts), "changed": len(changed)}

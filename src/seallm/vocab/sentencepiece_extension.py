@@ -22,9 +22,24 @@ SENTENCEPIECE_FILE = "tokenizer.model"
 
 
 def model_file_of(base: BpeTokenizer, folder: Path) -> Path | None:
-    """The SentencePiece model in a base's folder; None where there is none, or one of another kind (Llama-3's)."""
+    """The SentencePiece model in a base's folder; None where there is none, or one of another kind (Llama-3's).
+
+    Raises:
+        VocabError: it disagrees with the base's `tokenizer.json` about ids.
+    """
     file = folder / SENTENCEPIECE_FILE
-    return file if base.kind == "sentencepiece" and file.is_file() else None
+    if base.kind != "sentencepiece" or not file.is_file():
+        return None
+    known = {**base.vocabulary, **base.added_tokens}
+    pieces = read_model(file).pieces
+    moved = [(number, piece.text) for number, piece in enumerate(pieces) if known.get(piece.text) != number]
+    if moved:
+        number, text = moved[0]
+        raise VocabError(
+            f"{file} gives {text!r} the id {number}, and {base.where} {known.get(text)} ({len(moved)} such tokens). "
+            "Remove the file that is out of date"
+        )
+    return file
 
 
 def with_all_splits(document: Mapping[str, Any], base: BpeTokenizer) -> dict[str, Any]:
@@ -52,33 +67,18 @@ def write_model(base_file: Path, base: BpeTokenizer, extended: BpeTokenizer, out
     """Write the base's `tokenizer.model` with the extended tokenizer's new tokens.
 
     Args:
-        base_file: the base's model file.
+        base_file: the base's model file, as `model_file_of` finds it.
         base: the base's `tokenizer.json`.
         extended: the extended one, closed by `with_all_splits`.
         out: file to write.
-
-    Raises:
-        VocabError: the base's two files disagree about ids.
     """
     model = read_model(base_file)
-    _check_ids(model, base, base_file)
     first, last = len(model.pieces), extended.next_id
     tokens = {token_id: token for token, token_id in {**extended.vocabulary, **extended.added_tokens}.items()}
     scores = _falling_scores(model, last - first)
     pieces = [_piece(tokens.get(i), i, base, score) for i, score in zip(range(first, last), scores, strict=True)]
     with atomic_writer(out) as file:
         file.write(with_pieces(model.data, pieces, last))
-
-
-def _check_ids(model: SentencePieceModel, base: BpeTokenizer, file: Path) -> None:
-    known = {**base.vocabulary, **base.added_tokens}
-    moved = [(number, piece.text) for number, piece in enumerate(model.pieces) if known.get(piece.text) != number]
-    if moved:
-        number, text = moved[0]
-        raise VocabError(
-            f"{file} gives {text!r} the id {number}, and {base.where} {known.get(text)} ({len(moved)} such tokens). "
-            "Remove the file that is out of date"
-        )
 
 
 def _falling_scores(model: SentencePieceModel, count: int) -> list[float]:

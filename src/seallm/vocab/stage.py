@@ -47,6 +47,7 @@ def run(settings: Vocab, context: StageContext) -> None:
         raise VocabError(f"The recipe's only language is {context.languages[0]!r}: there is nothing to extend for")
     folder = context.inputs["base"] / "model"
     base = load_bpe(folder)
+    model_file, new_model_file = model_file_of(base, folder), context.out / "tokenizer" / SENTENCEPIECE_FILE
     parallel = context.resolve(settings.parallel)
     development = parallel_sentences(parallel, "dev", context.languages)
     test = parallel_sentences(parallel, "test", context.languages)
@@ -58,7 +59,6 @@ def run(settings: Vocab, context: StageContext) -> None:
         expansion = expand(to_extend, _texts(settings, context, development), settings, task.advance)
     merges = [(m.left, m.right, m.new_id) for m in expansion.learned.merges]
     symbols = {symbol.token: symbol.new_id for symbol in expansion.symbols}
-    model_file, new_model_file = model_file_of(base, folder), context.out / "tokenizer" / SENTENCEPIECE_FILE
     document = extended_document(to_extend, symbols, merges)
     if model_file:
         document = with_all_splits(document, to_extend)

@@ -4,7 +4,6 @@ Files may be a `tokenizer.json`, a SentencePiece `tokenizer.model` or a `.tiktok
 `tokenizer.json`, so that whatever comes after knows one form.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ from tokenizers import Tokenizer
 from seallm.base.errors import DataError, VocabError
 from seallm.base.files import read_json
 from seallm.base.hub import download, is_hub_id
-from seallm.vocab.base_tokenizer import TOKENIZER_FILE, BpeTokenizer, parse_bpe
+from seallm.vocab.base_tokenizer import TOKENIZER_FILE, BpeTokenizer, load_tokenizer, parse_bpe
 from seallm.vocab.sentencepiece_extension import SENTENCEPIECE_FILE
 from seallm.vocab.sentencepiece_file import read_model, to_document
 from seallm.vocab.tiktoken_file import read_tiktoken
@@ -74,11 +73,7 @@ def open_tokenizer(place: str | Path) -> OpenTokenizer:
     """
     path = _find(str(place))
     document = _read(path)
-    try:
-        tokenizer = Tokenizer.from_str(json.dumps(document))
-    except Exception as error:  # the library raises bare Exception
-        raise VocabError(f"{path} cannot be loaded by the tokenizers library: {error}") from None
-    return OpenTokenizer(str(place).rstrip("/"), path, document, tokenizer)
+    return OpenTokenizer(str(place).rstrip("/"), path, document, load_tokenizer(document, str(path)))
 
 
 def short_names(places: Sequence[str]) -> list[str]:
