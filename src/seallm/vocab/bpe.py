@@ -26,13 +26,12 @@ def _encode(symbols: Ids, offsets: Offsets, keys: Keys, ranks: Values, results: 
     longest = 0
     for piece in range(offsets.size - 1):
         longest = max(longest, offsets[piece + 1] - offsets[piece])
-    after = np.empty(longest, np.int32)
-    rank = np.empty(longest, np.int32)
+    before, after, rank = np.empty(longest, np.int32), np.empty(longest, np.int32), np.empty(longest, np.int32)
     written = 0
     ends[0] = 0
     for piece in range(offsets.size - 1):
         token = symbols[offsets[piece] : offsets[piece + 1]].copy()
-        _encode_piece(token, after, rank, keys, ranks, results)
+        _encode_piece(token, before, after, rank, keys, ranks, results)
         i = 0
         while i < token.size:
             ids[written] = token[i]
@@ -43,30 +42,33 @@ def _encode(symbols: Ids, offsets: Offsets, keys: Keys, ranks: Values, results: 
 
 
 @kernel
-def _encode_piece(token: Ids, after: Ids, rank: Values, keys: Keys, ranks: Values, results: Ids) -> None:
+def _encode_piece(token: Ids, before: Ids, after: Ids, rank: Values, keys: Keys, ranks: Values, results: Ids) -> None:
     """Merge the leftmost pair of the lowest rank until none is left.
 
-    The piece is a linked list: `after[i]` is the position behind i, `rank[i]` that of the pair which begins at i.
+    The piece is a linked list: `before[i]` and `after[i]` are i's neighbours, `rank[i]` that of the pair which begins
+    at i. The search runs over the plain array, swallowed positions included, which suits pieces of usual length.
     """
     size = token.size
     for i in range(size):
+        before[i] = i - 1
         after[i] = i + 1
     for i in range(size):
         rank[i] = _rank(token, i, after[i], keys, ranks)
     while True:
-        best, at, before_best, before = NO_RANK, -1, -1, -1
-        i = 0
-        while i < size:
+        best, at = NO_RANK, -1
+        for i in range(size):
             if rank[i] < best:
-                best, at, before_best = rank[i], i, before
-            before, i = i, after[i]
+                best, at = rank[i], i
         if at < 0:
             return
         token[at] = results[best]
+        rank[after[at]] = NO_RANK
         after[at] = after[after[at]]
+        if after[at] < size:
+            before[after[at]] = at
         rank[at] = _rank(token, at, after[at], keys, ranks)
-        if before_best >= 0:
-            rank[before_best] = _rank(token, before_best, at, keys, ranks)
+        if before[at] >= 0:
+            rank[before[at]] = _rank(token, before[at], at, keys, ranks)
 
 
 @kernel

@@ -157,7 +157,7 @@ def _count(base: BpeTokenizer, texts: Sequence[LanguageTexts], settings: Vocab) 
     shares = [0.0] + [settings.development_share] * (len(texts) - 1)
     weights = [occurrence_weights(*both) for both in zip(train, dev, shares, strict=True)]
     superwords = {
-        number: usual_words(train[number] + dev[number])
+        number: usual_words(train[number])
         for number, language in enumerate(languages)
         if language.code in crossing
     }
@@ -172,7 +172,7 @@ def _missing(base: BpeTokenizer, languages: Sequence[Language], counted: _Counte
             f"vocab.new_tokens = {settings.new_tokens}, but {len(missing)} characters of the languages are missing in "
             f"{base.where}, and they come first. Ask for more new tokens"
         )
-    return [Symbol(token, base.next_id + k, *missing[token]) for k, token in enumerate(missing)]
+    return [Symbol(token, new_id, *missing[token]) for new_id, token in enumerate(missing, base.next_id)]
 
 
 def _weighted_characters(train: Counter[str], dev: Counter[str], weights: NDArray[np.int64]) -> dict[str, int]:

@@ -7,9 +7,12 @@ more branch in front, which keeps a run of words together if each holds a letter
 which has a space behind a letter, encode a run as they do its words.
 """
 
+import bisect
 import copy
+import itertools
+import sys
 import unicodedata
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -89,14 +92,19 @@ def usual_words(pieces: Mapping[str, int]) -> frozenset[str]:
     Args:
         pieces: counted text of one language, spaces as they are or as "▁".
     """
-    words: Counter[str] = Counter()
+    counts: defaultdict[str, int] = defaultdict(int)
     for piece, count in pieces.items():
-        for word in piece.replace("▁", " ").split(" "):
-            words[word] += count
-    beginnings: Counter[str] = Counter()
-    for word, count in words.items():
-        beginnings.update({word[:size]: count for size in range(1, len(word) + 1)})
-    return frozenset(word for word, count in words.items() if word and count >= MIN_WHOLE_SHARE * beginnings[word])
+        for word in piece.replace("▁", " ").split():
+            counts[word] += count
+    words = sorted(counts)
+    # words with the same beginning stand together
+    up_to = list(itertools.accumulate((counts[word] for word in words), initial=0))
+    usual = []
+    for at, word in enumerate(words):
+        end = bisect.bisect_left(words, word + chr(sys.maxunicode), lo=at)
+        if counts[word] >= MIN_WHOLE_SHARE * (up_to[end] - up_to[at]):
+            usual.append(word)
+    return frozenset(usual)
 
 
 def joins_words(document: Mapping[str, Any], languages: Sequence[Language]) -> dict[str, Any]:
