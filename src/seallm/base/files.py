@@ -174,8 +174,8 @@ def parse_json_lines(file: IO[bytes], where: str) -> Iterator[tuple[int, dict[st
 
 def _parse_line(line: bytes, where: str) -> dict[str, Any] | DataError:
     try:
-        value = json.loads(line.decode("utf-8"))
-    except ValueError as error:  # covers UnicodeDecodeError and JSONDecodeError
+        value = json.loads(line.decode("utf-8-sig"))  # some editors open a file with a byte order mark
+    except (ValueError, RecursionError) as error:  # the first covers UnicodeDecodeError and JSONDecodeError
         return DataError(f"{where}: not a JSON object ({error})")
     return value if isinstance(value, dict) else DataError(f"{where}: a JSON {type(value).__name__}, not an object")
 
