@@ -78,7 +78,7 @@ class Request:
             "base": {"model": self.base},
             # a recipe with [vocab] has these; nothing here reads them
             "corpus": {"inputs": []},
-            "pretrain": {"mixtures": []},
+            "pretrain": {"mixtures": [{"name": "none", "tiers": ["high"], "tokens": 1}]},
             "vocab": {"parallel": "parallel"},
         }
         changes = [f"vocab.{override}" for override in self.overrides]
