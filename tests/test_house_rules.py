@@ -40,6 +40,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "vocab_probe": FLOOR | {"model", "train", "vocab", "vocab_inputs"},
     "vocab_verbs": FLOOR | {"vocab", "vocab_alone", "vocab_plan", "vocab_probe"},
     "train_verbs": FLOOR | {"plan", "run_recipe", "train"},
+    "cli": FLOOR
+    | {"plan", "plan_table", "recipe_file", "summary", "serve", "corpus_verbs", "train_verbs", "vocab_verbs"},
+    "__main__": {"cli"},
     "__init__": set(),
 }
 WITHOUT_TORCH = (
