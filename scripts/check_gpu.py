@@ -370,9 +370,8 @@ def check_split(machine: Machine) -> dict[str, Any]:
         rows = rows_of(2, machine.row_tokens, machine.vocabulary, 5)
         for split in (False, True):
             trained = TrainedModel(machine.model(), machine.context(kind).runtime, split=split)
-            part = step_batch(rows, machine.row_tokens, machine.device).parts(replace(ALONE, micro_batch_tokens=10**9))[
-                0
-            ]
+            whole = step_batch(rows, machine.row_tokens, machine.device)
+            part = next(iter(whole.parts(replace(ALONE, micro_batch_tokens=10**9))))
             seconds, losses = [], []
             _forget_memory(machine)
             for _ in range(4):
@@ -458,6 +457,38 @@ def check_speed_activation_checkpointing(machine: Machine) -> dict[str, Any]:
 def check_speed_compiled(machine: Machine) -> dict[str, Any]:
     """Blocks compiled."""
     return speed(machine, steps=8, compile=True)
+
+
+def check_speed_compiled_large_parts(machine: Machine) -> dict[str, Any]:
+    """Blocks compiled, four rows at once."""
+    return speed(machine, steps=8, compile=True, micro_batch_tokens=4 * machine.row_tokens)
+
+
+def check_profile(machine: Machine) -> dict[str, Any]:
+    """What a forward and backward of two rows spends its time on: kernels, longest first, and the CPU's own time."""
+    from torch.profiler import ProfilerActivity, profile
+
+    kind = "bfloat16" if machine.device.type == "cuda" else "float32"
+    trained = TrainedModel(machine.model(), machine.context(kind).runtime)
+    whole = step_batch(rows_of(2, machine.row_tokens, machine.vocabulary, 5), machine.row_tokens, machine.device)
+    part = next(iter(whole.parts(replace(ALONE, micro_batch_tokens=10**9))))
+
+    def once() -> None:
+        trained.backward(trained.loss(next_token_loss, part))
+
+    seconds = _seconds(once, machine.device, 3)
+    activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if machine.device.type == "cuda" else [])]
+    with profile(activities=activities) as recorded:
+        once()
+        _wait(machine.device)
+    of_kernels = "self_device_time_total" if machine.device.type == "cuda" else "self_cpu_time_total"
+    events = sorted(recorded.key_averages(), key=lambda e: -getattr(e, of_kernels))[:18]
+    trained.release()
+    return {
+        "seconds_each": round(seconds, 4),
+        "longest": [[e.key[:60], e.count, round(getattr(e, of_kernels) / 1e3, 2)] for e in events],
+        "cpu_milliseconds": round(sum(e.self_cpu_time_total for e in recorded.key_averages()) / 1e3, 1),
+    }
 
 
 def check_head(machine: Machine) -> dict[str, Any]:
@@ -591,7 +622,9 @@ CHECKS: tuple[Callable[[Machine], dict[str, Any]], ...] = (
     check_speed_activation_checkpointing,
     check_head,
     check_compile,
+    check_profile,
     check_speed_compiled,
+    check_speed_compiled_large_parts,
 )
 
 

@@ -105,7 +105,7 @@ def test_batches_hold_all_rows_and_are_inspected(chat_format: ChatFormat) -> Non
     steps = [batches(step) for step in range(batches.steps)]
     assert sum(part.input_ids.shape[0] for step in steps for part in step.parts(ALONE)) == len(rows.rows)
     supervised = sum(int((part.targets != IGNORED).sum()) for part in steps[0].parts(ALONE))
-    assert steps[0].parts(ALONE)[0].loss_tokens == supervised
+    assert next(iter(steps[0].parts(ALONE))).loss_tokens == supervised
     target = rows.rows[0][0].targets
     target[np.flatnonzero(target != IGNORED)[0]] = IGNORED
     with pytest.raises(ModelError, match="carries no loss"):

@@ -72,7 +72,7 @@ def test_packed_rows_equal_plain_forwards(store: TokenStore, tokenizer: PreTrain
 def test_the_ends_of_segments_follow_the_isolation(store: TokenStore) -> None:
     for isolate in (True, False):
         rows = make_rows(store, isolate=isolate)
-        part = TextBatches(rows, 8, CPU)(0).parts(ALONE)[0]
+        part = next(iter(TextBatches(rows, 8, CPU)(0).parts(ALONE)))
         segments = [rows.row(number) for number in range(8)]
         runs = sum(len(row) if isolate else 1 for row in segments)
         padded = sum(sum(len(s.ids) for s in row) < ROW_TOKENS for row in segments)

@@ -130,10 +130,13 @@ def gpu_count() -> int:
     return torch.cuda.device_count()
 
 
-def seed_everything(seed: int, *, deterministic: bool = True) -> None:
-    """Seed Python, numpy and torch, and ask torch for its deterministic kernels.
+def seed_everything(seed: int, *, deterministic: bool = True, strict: bool = False) -> None:
+    """Seed Python, numpy and torch. Float32 means float32: products in TF32, with their 10 bits, are off.
 
-    Float32 means float32: products on tensor cores in TF32, with their 10 bits, are off.
+    Args:
+        seed: of all random numbers.
+        deterministic: ask torch for kernels that repeat bit for bit.
+        strict: an operation without such a kernel is an error (some GPU kernels change for that alone).
     """
     import numpy as np
     import torch
@@ -142,7 +145,9 @@ def seed_everything(seed: int, *, deterministic: bool = True) -> None:
     np.random.seed(seed % 2**32)
     torch.manual_seed(seed)
     torch.set_float32_matmul_precision("highest")
-    torch.use_deterministic_algorithms(deterministic, warn_only=True)
+    if strict:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read at the first product on a GPU
+    torch.use_deterministic_algorithms(deterministic or strict, warn_only=not strict)
 
 
 class Task(Protocol):

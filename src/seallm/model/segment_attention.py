@@ -5,6 +5,9 @@ transformers finds the function under the name SEGMENTS; it is used where a forw
 (`cu_seq_lens_q`), and is plain `sdpa` everywhere else. For bfloat16 on CUDA; float32 and CPUs keep the explicit mask.
 """
 
+import functools
+import importlib
+import importlib.util
 import inspect
 from collections.abc import Callable
 from typing import Any
@@ -14,6 +17,13 @@ from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedM
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
 SEGMENTS = "seallm-segments"
+KERNEL = "torch.nn.attention.varlen"  # torch 2.10 brought it
+
+
+def has_segment_kernel(device: torch.device, number_type: torch.dtype) -> bool:
+    """True where the kernel can be used; elsewhere packed rows get their explicit mask."""
+    is_half = number_type in (torch.bfloat16, torch.float16)
+    return device.type == "cuda" and is_half and importlib.util.find_spec(KERNEL) is not None
 
 
 def segment_attention(model: PreTrainedModel) -> Callable[[], object]:
@@ -83,14 +93,17 @@ def flash(
         longest: tokens of the longest segment.
         scale: of the products; None: 1 / sqrt(D).
     """
-    from torch.nn.attention import varlen
-
-    known = inspect.signature(varlen.varlen_attn).parameters
+    known = _known_arguments()
     wanted: dict[str, Any] = {"is_causal": True} if "is_causal" in known else {"window_size": (-1, 0)}
     if "enable_gqa" in known:
         wanted["enable_gqa"] = query.shape[1] != key.shape[1]
     if "scale" in known:
         wanted["scale"] = scale
-    attend: Any = varlen.varlen_attn
+    attend: Any = importlib.import_module(KERNEL).varlen_attn
     found: torch.Tensor = attend(query, key, value, ends, ends, longest, longest, **wanted)
     return found
+
+
+@functools.cache
+def _known_arguments() -> frozenset[str]:
+    return frozenset(inspect.signature(importlib.import_module(KERNEL).varlen_attn).parameters)

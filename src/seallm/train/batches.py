@@ -6,7 +6,7 @@ silently join them). On GPUs the ends of the segments do it instead: see `seallm
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -88,8 +88,9 @@ def step_batch(rows: Sequence[Sequence[Segment]], row_tokens: int, device: torch
             loss_tokens += int((segment.targets != IGNORED).sum())
     total = tokens.total()
 
-    def parts(share: Share) -> list[TokenBatch]:
-        return [collate(mine, row_tokens, loss_tokens, device) for mine in own_rows(rows, row_tokens, share)]
+    def parts(share: Share) -> Iterator[TokenBatch]:
+        # one by one: a GPU computes one while the next is laid out
+        return (collate(mine, row_tokens, loss_tokens, device) for mine in own_rows(rows, row_tokens, share))
 
     shares = {label: round(tokens[label] / total, 4) for label in sorted(tokens)}
     return StepBatch(parts, total, {"tokens": total, "shares": shares}, loss_tokens)

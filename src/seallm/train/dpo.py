@@ -11,7 +11,7 @@ so that a longer answer is not at a disadvantage.
 
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -70,8 +70,8 @@ class PairBatches:
         draws = range(first, min(first + self.settings.batch_pairs, self._drawn))
         chosen = [self._pair(draw) for draw in draws]
 
-        def parts(share: Share) -> list[PairBatch]:
-            return [self._part(own, 1 / len(chosen)) for own in own_parts(chosen, self.pairs, share)]
+        def parts(share: Share) -> Iterator[PairBatch]:
+            return (self._part(own, 1 / len(chosen)) for own in own_parts(chosen, self.pairs, share))
 
         tokens = sum(self.pairs[i].tokens for i in chosen)
         targets = sum(len(self.pairs[i].chosen) + len(self.pairs[i].rejected) for i in chosen)

@@ -10,7 +10,7 @@ them first, so that all make or skip the same steps.
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar
 
@@ -46,7 +46,7 @@ class StepBatch(Generic[Part]):
         targets: tokens with a loss; None: all.
     """
 
-    parts: Callable[[Share], Sequence[Part]]
+    parts: Callable[[Share], Iterable[Part]]
     tokens: int
     record: Mapping[str, Any]
     targets: int | None = None

@@ -112,7 +112,7 @@ class _LogProbabilities(torch.autograd.Function):
             part = slice(start, start + size)
             logits = (hidden[part] @ weight.T).float()
             slope = logits.sub_(normaliser[part, None]).exp_().mul_(-scale[part, None])  # (C, V)
-            slope.scatter_add_(1, targets[part, None], scale[part, None])
+            slope[torch.arange(len(slope), device=slope.device), targets[part]] += scale[part]
             slope = slope.to(hidden.dtype)
             hidden_gradient[part] = slope @ weight
             if weight_gradient is not None:

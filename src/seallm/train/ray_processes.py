@@ -34,7 +34,6 @@ def run_on_ray(function: Callable[..., Any], arguments: Sequence[Any], count: in
     config = {"function": function, "arguments": tuple(arguments), "folder": str(Path.cwd())}
     try:
         with tempfile.TemporaryDirectory() as scratch:
-            config["result"] = str(Path(scratch) / "result.pickle")
             trainer = TorchTrainer(
                 _worker,
                 train_loop_config=config,
@@ -58,15 +57,15 @@ def _outcome(trainer: Any) -> Any:
             raise cause from error
         reason = str(error).strip().splitlines()
         raise ProcessError(f"A Ray worker failed: {reason[-1] if reason else type(error).__name__}") from error
-    return result.metrics["result"]
+    return result.return_value
 
 
-def _worker(config: dict[str, Any]) -> None:
-    """On a node: take Ray's place as ours, work in the driver's folder, report what came of it."""
+def _worker(config: dict[str, Any]) -> Any:
+    """On a node: take Ray's place as ours, and work in the driver's folder; Ray passes on what process 0 returns."""
     from ray import train
 
     place = train.get_context()
     numbers = (place.get_world_rank(), place.get_world_size(), place.get_local_rank())
     os.environ.update({name: str(number) for name, number in zip(PLACE_VARIABLES, numbers, strict=True)})
     os.chdir(config["folder"])
-    train.report({"result": config["function"](*config["arguments"])})
+    return config["function"](*config["arguments"])

@@ -20,7 +20,7 @@ from torch.distributed.tensor import DTensor, Shard, distribute_tensor
 from transformers import PreTrainedModel
 
 from seallm.base.runtime import Runtime, own_place
-from seallm.model.segment_attention import segment_attention
+from seallm.model.segment_attention import has_segment_kernel, segment_attention
 
 Part = TypeVar("Part")
 Objective = Callable[[PreTrainedModel, Part], torch.Tensor]
@@ -57,7 +57,7 @@ class TrainedModel:
         whole.train()
         if runtime.training.activation_checkpointing:
             self._undo.append(_compute_blocks_again(whole))
-        if whole.device.type == "cuda" and self._type is not torch.float32:
+        if has_segment_kernel(whole.device, self._type):
             self._undo.append(segment_attention(whole))
         self.model = _twin(whole) if self.is_split else whole
         self._root = _Root(self.model)
