@@ -22,6 +22,7 @@ from seallm.base.errors import ProcessError, SeallmError
 
 HERE = "127.0.0.1"
 SETTLING_SECONDS = 2.0  # after a failure: the others' errors tell whether it was the first
+PARTING_SECONDS = 10.0  # after success: for the interpreters to end in their own way
 
 
 @dataclass
@@ -72,7 +73,10 @@ def run_processes(function: Callable[..., Any], arguments: Sequence[Any], count:
             process.start()
             theirs.close()
             members.append(_Member(process, ours))
-        return _wait_for(members)
+        result = _wait_for(members)
+        for member in members:
+            member.process.join(PARTING_SECONDS)
+        return result
     finally:
         for member in members:
             member.process.kill()
@@ -134,14 +138,14 @@ def _member(function: Callable[..., Any], arguments: Sequence[Any], place: Mappi
     os.environ.update({name: str(value) for name, value in place.items()})
     try:
         pipe.send(("result", function(*arguments)))
+        return
     except SeallmError as error:
         pipe.send(("error", error))
     except BaseException:
         pipe.send(("traceback", traceback.format_exc()))
-    # what other threads still do (a collective that nobody else joins) must not keep the process alive
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(0)
+    os._exit(1)  # what other threads still do (a collective that nobody else joins) must not keep the process alive
 
 
 def end_with_parent() -> None:
