@@ -211,12 +211,14 @@ def run_alone(name: str, recipe: Recipe, recipe_folder: Path, folder: Path) -> b
 
     Raises:
         DataError: a file that the settings name is missing.
+        WorkspaceError: something else lies in `folder`.
     """
     kind = next(kind for kind in KINDS if kind.name == name)
     stage = _plan_stage(kind, getattr(recipe, name), {}, recipe, recipe_folder, folder)
     plan = Plan(recipe, recipe_folder, folder.parent, (stage,))
     with locked(folder.parent, f".{folder.name}.lock"):
         stage.artifact.recover()
+        stage.artifact.check_place()
         if stage.artifact.is_finished():
             return False
         _check_inputs(plan, [stage])
