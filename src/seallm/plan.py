@@ -58,7 +58,9 @@ KINDS = (
     StageKind("prefer", "seallm.prefer.stage:run", ("model",), version=2),
     StageKind("dpo", "seallm.train.dpo:run", ("model", "prefer"), version=2),
     StageKind("evaluate", "seallm.evaluate.stage:run", ("corpus", "vocab", *MODEL_STAGES), version=2),
-    StageKind("report", "seallm.evaluate.report:run", ("corpus", "vocab", *MODEL_STAGES, "prefer", "evaluate"), version=2),
+    StageKind(
+        "report", "seallm.evaluate.report:run", ("corpus", "vocab", *MODEL_STAGES, "prefer", "evaluate"), version=2
+    ),
 )
 
 
