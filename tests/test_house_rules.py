@@ -9,7 +9,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "src" / "seallm"
 MAX_FILE_LINES, MAX_FUNCTION_LINES = 350, 60
-FLOOR = {"base", "languages", "recipe", "recipe_corpus", "recipe_section", "recipe_training"}
+FLOOR = {"base", "languages", "recipe", "recipe_corpus", "recipe_section", "recipe_training", "recipe_vocab"}
 STAGE_PACKAGES = {"corpus", "vocab", "train", "prefer", "evaluate", "serve"}
 MAY_IMPORT: dict[str, set[str]] = {
     "base": set(),
@@ -17,7 +17,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "recipe_section": {"base"},
     "recipe_corpus": {"base", "recipe_section"},
     "recipe_training": {"base", "recipe_section"},
-    "recipe": {"base", "languages", "recipe_corpus", "recipe_section", "recipe_training"},
+    "recipe_vocab": {"base", "languages", "recipe_section"},
+    "recipe": {"base", "languages", "recipe_corpus", "recipe_section", "recipe_training", "recipe_vocab"},
     "recipe_file": FLOOR,
     "estimate": FLOOR,
     "corpus": FLOOR,
@@ -32,8 +33,15 @@ MAY_IMPORT: dict[str, set[str]] = {
     "plan_table": FLOOR | {"plan", "estimate"},
     "summary": FLOOR | {"plan"},
     "corpus_verbs": FLOOR | {"plan", "recipe_file", "corpus"},
+    "parallel_folder": FLOOR | {"corpus", "vocab"},
+    "vocab_inputs": FLOOR | {"corpus", "vocab", "parallel_folder"},
+    "vocab_alone": FLOOR | {"plan", "recipe_file", "vocab", "parallel_folder", "vocab_inputs"},
+    "vocab_plan": FLOOR | {"vocab", "vocab_alone"},
+    "vocab_probe": FLOOR | {"model", "train", "vocab", "vocab_inputs"},
+    "vocab_verbs": FLOOR | {"vocab", "vocab_alone", "vocab_plan", "vocab_probe"},
     "train_verbs": FLOOR | {"plan", "run_recipe", "train"},
-    "cli": FLOOR | {"plan", "plan_table", "recipe_file", "summary", "serve", "corpus_verbs", "train_verbs"},
+    "cli": FLOOR
+    | {"plan", "plan_table", "recipe_file", "summary", "serve", "corpus_verbs", "train_verbs", "vocab_verbs"},
     "__main__": {"cli"},
     "__init__": set(),
 }
@@ -51,6 +59,11 @@ WITHOUT_TORCH = (
     "plan_table",
     "corpus_verbs",
     "train_verbs",
+    "parallel_folder",
+    "vocab_inputs",
+    "vocab_alone",
+    "vocab_plan",
+    "vocab_verbs",
     "cli",
 )
 MODULES = sorted(PACKAGE.rglob("*.py"))

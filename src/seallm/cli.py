@@ -15,6 +15,7 @@ from seallm.base.errors import SeallmError, workspace_error
 from seallm.base.runtime import calm_threads, own_place, return_memory
 from seallm.corpus_verbs import app as corpus_app
 from seallm.train_verbs import app as train_app
+from seallm.vocab_verbs import app as vocab_app
 
 if TYPE_CHECKING:
     from seallm.plan import Plan, PlannedStage
@@ -31,6 +32,7 @@ app = typer.Typer(
 
 app.add_typer(corpus_app)
 app.add_typer(train_app)
+app.add_typer(vocab_app)
 
 RecipeFile = Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe, for example recipes/quickstart.toml")]
 Workspace = Annotated[Path, typer.Option(help="Folder that holds the folders of all runs.")]

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from pydantic import BaseModel
 
 from seallm.base.places import Place, place_size, place_suffixes
-from seallm.recipe import Base, Prefer, Vocab
+from seallm.recipe import Base, Prefer
 from seallm.recipe_training import Dpo, Hybrid, Pretrain, Sft, TrainBase
+from seallm.recipe_vocab import Vocab
 
 UNPACKED_SHARE = {".gz": 4.0, ".zst": 4.5, ".parquet": 2.5}  # bytes of text for a stored byte, seen on web pages
 TOKENS_PER_BYTE = 0.3

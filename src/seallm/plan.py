@@ -51,8 +51,8 @@ class StageKind:
 KINDS = (
     StageKind("base", "seallm.train.base:run", version=2),
     StageKind("corpus", "seallm.corpus.build:run", uses_languages=True, version=4),
-    StageKind("vocab", "seallm.vocab.stage:run", ("base", "corpus")),
-    StageKind("pretrain", "seallm.train.pretrain:run", ("model", "corpus", "vocab"), version=2),
+    StageKind("vocab", "seallm.vocab.stage:run", ("base", "corpus"), version=2),
+    StageKind("pretrain", "seallm.train.pretrain:run", ("model", "corpus", "vocab"), version=3),
     StageKind("hybrid", "seallm.train.hybrid:run", ("model", "corpus"), version=2),
     StageKind("sft", "seallm.train.sft:run", ("model",), uses_languages=True, version=2),
     StageKind("prefer", "seallm.prefer.stage:run", ("model",), version=2),

@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 from seallm.recipe_corpus import Corpus
 from seallm.recipe_section import InputPath, Positive, PositiveFloat, Section, Share
 from seallm.recipe_training import Dpo, Hybrid, Pretrain, Sft, TrainBase
+from seallm.recipe_vocab import Vocab
 
 
 class Compute(Section):
@@ -62,23 +63,6 @@ class Base(Section):
         if (self.model is None) == (self.train is None):
             raise ValueError("[base] needs either `model` or a [base.train] section, not both and not none")
         return self
-
-
-class Vocab(Section):
-    """Base tokenizer and corpus in, extended tokenizer and its certificate out."""
-
-    parallel: InputPath
-    """Folder with `dev.<language>.txt` and `test.<language>.txt`: the same sentences in every language, one a line."""
-    new_tokens: Positive = 16_000
-    """Tokens to add."""
-    parity_exponent: Annotated[float, Field(ge=1)] = 2.0
-    """Weight of badly compressed languages: 1 is frequency alone, larger is more equal."""
-    megabytes_per_language: PositiveFloat = 20.0
-    """Corpus text that the learner reads of each language."""
-    min_frequency: Positive = 2
-    """Least number of occurrences of a merge in the corpus."""
-    max_token_characters: Positive = 24
-    """Longest new token."""
 
 
 class Prefer(Section):

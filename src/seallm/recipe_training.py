@@ -123,8 +123,9 @@ class Pretrain(Section):
     """Length of the packed sequences."""
     batch_tokens: Positive = 8_192
     """Tokens a step."""
-    embedding_init: Literal["mean", "calibrated-mean", "standardised-mean"] = "mean"
-    """Rows of new tokens: the mean of their old pieces; that mean with the usual norm; or with the old rows' spread."""
+    embedding_init: Literal["mean", "calibrated-mean", "standardised-mean", "similarity"] = "mean"
+    """Rows of new tokens: the mean of their old pieces; that mean with the usual norm; or with the old rows' spread; or
+    old rows of tokens with like neighbours in the corpus. `seallm vocab probe` compares them."""
     row_languages: Literal["mixed", "pure"] = "mixed"
     """Pack documents of several languages into one sequence, or of one language alone."""
     isolate_documents: bool = True

@@ -9,7 +9,8 @@ from pathlib import Path
 import huggingface_hub
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM
+from tokenizers import Tokenizer
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from seallm.base.errors import ModelError
 from seallm.base.records import Message
@@ -165,3 +166,22 @@ def test_weights_that_do_not_fit_the_configuration(folder: Path) -> None:
     (folder / "config.json").write_text(json.dumps(config | {"num_hidden_layers": 2}))
     with pytest.raises(ModelError, match=r"lacks weights .*model\.layers\.1\."):
         load_model(folder, RUNTIME)
+
+
+@pytest.mark.parametrize("family", ["qwen2", "llama"])
+def test_a_repaired_regex_outlives_transformers_choice_of_class(family: str, tmp_path: Path) -> None:
+    """For qwen2 transformers rebuilds the tokenizer with a regex of its own, whatever class is named."""
+    state = json.loads(build_tokenizer("byte-level").backend_tokenizer.to_str())
+    split = {"type": "Split", "pattern": {"Regex": r"[\p{L}\p{M}]+|\s+|."}, "behavior": "Isolated", "invert": False}
+    byte_level = {**state["pre_tokenizer"], "use_regex": False}
+    state["pre_tokenizer"] = {"type": "Sequence", "pretokenizers": [split, byte_level]}
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=Tokenizer.from_str(json.dumps(state)), eos_token="</s>")
+    shape = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "num_key_value_heads": 2}
+    config = AutoConfig.for_model(family, vocab_size=len(tokenizer), intermediate_size=16, **shape)
+    save_model(tmp_path / "m", AutoModelForCausalLM.from_config(config), tokenizer)
+    cut = AutoTokenizer.from_pretrained(tmp_path / "m").backend_tokenizer.pre_tokenizer.pre_tokenize_str("ကြက် ក្រុម")
+    assert len(cut) == 3  # two words and the space; a letters-only regex makes seven and more
+    settings = json.loads((tmp_path / "m" / "tokenizer_config.json").read_text())
+    assert ("auto_map" in settings) == (family == "qwen2")
+    save_model(tmp_path / "again", load_model(tmp_path / "m", Runtime()), load_tokenizer(tmp_path / "m"))
+    assert json.loads((tmp_path / "again" / "tokenizer_config.json").read_text()) == settings

@@ -75,6 +75,59 @@ def test_spare_rows_of_a_padded_model_are_used() -> None:
     assert max(ids) < len(old) + 64
 
 
+@pytest.mark.parametrize("tie_embeddings", [True, False])
+def test_rows_are_added_up_to_a_multiple(tie_embeddings: bool) -> None:
+    old = build_tokenizer("spm-first")
+    new = extend(old, ["quartz"])
+    model = new_llama(len(old), hidden_size=16, layers=1, heads=2, max_sequence_tokens=8, tie_embeddings=tie_embeddings)
+    ids = extend_model(model, old, new, row_multiple=64)
+    rows = model.get_input_embeddings().weight.shape[0]
+    assert rows % 64 == 0
+    assert len(new) <= rows < len(new) + 64
+    assert model.config.vocab_size == rows
+    assert ids == list(range(len(old), len(new)))
+    for weight in (model.get_input_embeddings().weight, model.get_output_embeddings().weight):
+        torch.testing.assert_close(weight[len(new) :], weight[: len(old)].mean(dim=0).expand(rows - len(new), 16))
+    # hardly any probability goes to a row that belongs to no token
+    with torch.no_grad():
+        shares = model(torch.arange(8)[None]).logits.softmax(dim=-1)
+    assert float(shares[..., len(new) :].max()) < 1.5 / rows
+
+
+@pytest.mark.parametrize("tie_embeddings", [True, False])
+def test_rows_of_similar_tokens(tie_embeddings: bool) -> None:
+    """The new "zip" stands in texts; "qua" does not, and gets the mean of its pieces."""
+    old = build_tokenizer("byte-level")
+    new = extend(old, ["zip", "qua"])
+    texts = [f"{animal} sat on a mat. {number} is 5 and 7" for number in range(60) for animal in ("zip", "table")]
+    model = new_llama(len(old), hidden_size=16, layers=1, heads=2, max_sequence_tokens=8, tie_embeddings=tie_embeddings)
+    before = [m.weight.detach().clone() for m in (model.get_input_embeddings(), model.get_output_embeddings())]
+    plain = new_llama(len(old), hidden_size=16, layers=1, heads=2, max_sequence_tokens=8, tie_embeddings=tie_embeddings)
+    ids = extend_model(model, old, new, "similarity", texts=texts)
+    extend_model(plain, old, new, "mean")
+    vocabulary = new.get_vocab()
+    for was, module, mean in zip(
+        before,
+        (model.get_input_embeddings(), model.get_output_embeddings()),
+        (plain.get_input_embeddings(), plain.get_output_embeddings()),
+        strict=True,
+    ):
+        assert torch.equal(module.weight[: len(old)], was)
+        row = module.weight[vocabulary["zip"]]
+        assert not torch.allclose(row, mean.weight[vocabulary["zip"]])
+        # inside the hull of the old rows
+        assert bool((row <= was.max(dim=0).values + 1e-6).all() and (row >= was.min(dim=0).values - 1e-6).all())
+        assert torch.equal(module.weight[vocabulary["qua"]], mean.weight[vocabulary["qua"]])
+    assert ids == list(range(len(old), len(new)))
+
+
+def test_similarity_without_texts_is_an_error() -> None:
+    old = build_tokenizer("byte-level")
+    model = new_llama(len(old), hidden_size=16, layers=1, heads=2, max_sequence_tokens=8)
+    with pytest.raises(ModelError, match="similarity needs texts"):
+        extend_model(model, old, extend(old, ["quartz"]), "similarity")
+
+
 def test_same_tokenizer_changes_nothing() -> None:
     tokenizer = build_tokenizer("byte-level")
     model = new_llama(len(tokenizer), hidden_size=16, layers=1, heads=2, max_sequence_tokens=8)

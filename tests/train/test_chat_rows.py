@@ -34,12 +34,13 @@ def segment_of(messages: tuple[Message, ...], chat_format: ChatFormat) -> Segmen
     return conversation_segment(encoded.ids, encoded.supervised, "en")
 
 
+@settings(deadline=None)
 @given(turns, texts | st.just(""))
 def test_right_masks_pass(chat_format: ChatFormat, pairs: list[tuple[str, str]], system: str) -> None:
     Inspector(chat_format).check([[segment_of(dialogue(pairs, system), chat_format)]])
 
 
-@settings(max_examples=60)
+@settings(deadline=None, max_examples=60)
 @given(turns, st.data())
 def test_any_wrong_target_is_found(chat_format: ChatFormat, pairs: list[tuple[str, str]], data: st.DataObject) -> None:
     segment = segment_of(dialogue(pairs), chat_format)

@@ -1,7 +1,7 @@
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seallm.recipe_training import Dynamic
@@ -61,6 +61,7 @@ def test_sentence_pairs_keep_their_share_and_a_missing_figure_changes_nothing() 
     assert reasons["lags"] == {"th": 0.0}
 
 
+@settings(deadline=None)
 @given(st.floats(0.1, 5), st.floats(0.1, 5), st.floats(1, 4), st.floats(0.1, 20))
 def test_no_share_leaves_its_bounds(thai: float, lao: float, change: float, strength: float) -> None:
     settings = Dynamic(strength=strength, max_change=change)

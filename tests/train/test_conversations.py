@@ -2,7 +2,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seallm.base.errors import DataError
@@ -56,6 +56,7 @@ def test_hybrid_and_tuning_share_no_conversation_and_lose_none(tmp_path: Path) -
     assert sum(c.language == "th" for c in left) == 500
 
 
+@settings(deadline=None)
 @given(
     st.dictionaries(st.sampled_from("abcdefgh"), st.integers(1, 500), min_size=1),
     st.floats(0.05, 1.0),

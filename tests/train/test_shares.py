@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seallm.train.shares import (
@@ -63,6 +63,7 @@ def test_what_a_source_may_not_give_goes_to_its_other_tier_then_to_other_languag
     assert sum(capped_shares(tokens, wished, rooms, 10_000).values()) == pytest.approx(0.132)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.floats(0.01, 10), st.floats(0, 1), st.floats(0, 1)), min_size=1), st.floats(0, 1))
 def test_bounded_shares_keep_bounds_total_and_proportion(items: list[tuple[float, float, float]], place: float) -> None:
     weights = [w for w, _, _ in items]
@@ -76,6 +77,7 @@ def test_bounded_shares_keep_bounds_total_and_proportion(items: list[tuple[float
     assert free == pytest.approx([free[0]] * len(free)) if free else True
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0.001, 1.0), min_size=1, max_size=30))
 def test_share_units_sum_exactly(shares: list[float]) -> None:
     units = in_units(shares)

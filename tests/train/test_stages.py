@@ -124,7 +124,10 @@ def test_letters_stay_with_their_marks_and_digits_apart(tokenizer: PreTrainedTok
 
 def test_an_existing_model_is_checked_and_copied(base_folder: Path, make_context: MakeContext) -> None:
     context = make_context("copied")
+    (base_folder / MODEL / "tokenizer.model").write_bytes(b"SentencePiece's own file, which the vocab stage extends")
     base.run(Base(model=str(base_folder / MODEL)), context)
+    files = [folder / MODEL / "tokenizer.model" for folder in (base_folder, context.out)]
+    assert files[0].read_bytes() == files[1].read_bytes()
     ids = torch.tensor([[5, 6, 7]])
     first, second = (AutoModelForCausalLM.from_pretrained(f / MODEL)(ids).logits for f in (base_folder, context.out))
     assert torch.equal(first, second)
@@ -197,6 +200,20 @@ def test_pretraining_writes_what_it_should(
         "timings.jsonl",
         "bits_per_byte.jsonl",
     }
+
+
+def test_new_rows_as_the_vocab_stage_and_the_recipe_want_them(
+    base_folder: Path, corpus_folder: Path, vocab_folder: Path, make_context: MakeContext
+) -> None:
+    """The certificate says how many rows; rows of tokens with like neighbours need the corpus."""
+    (vocab_folder / "certificate.json").write_text('{"row_multiple": 64}')
+    context = make_context("pretrain", inputs={"model": base_folder, "corpus": corpus_folder, "vocab": vocab_folder})
+    mixtures = [Mixture(name="rows", tiers=["high"], tokens=256, trainable="new-rows")]
+    pretrain.run(pretrain_settings(mixtures=mixtures, embedding_init="similarity"), context)
+    weight = load_file(context.out / MODEL / "model.safetensors")["model.embed_tokens.weight"]
+    assert weight.shape[0] == 384
+    assert len(load_tokenizer(context.out / MODEL)) == 334
+    torch.testing.assert_close(weight[334:], weight[334:335].expand(50, -1))
 
 
 def test_a_replay_feeds_only_what_was_seen(tmp_path: Path, base_folder: Path, make_context: MakeContext) -> None:

@@ -62,7 +62,7 @@ def test_a_base_without_beginning_starts_documents_with_the_end(
     assert store.tokens["th.low"][0] == store.tokens["th.low"][-1] == other.eos_token_id
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=20)
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=20)
 @given(st.lists(st.integers(1, 40), max_size=5))
 def test_cut_documents_predict_every_token_but_the_first_once(
     tmp_path: Path, mark: TokenizerMark, files: dict[str, Path], cuts: list[int]

@@ -108,6 +108,7 @@ def test_a_far_row_is_computed_at_once(make: Make, number: int) -> None:
     assert far == make(num_rows=10**12).row(number)
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 50), min_size=1, max_size=8).filter(any), st.integers(0, 10**12))
 def test_interleaved_rows_are_numbered_without_gap(units: list[int], start: int) -> None:
     interleaving = Interleaving(units)

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from seallm.vocab.base_tokenizer import BpeTokenizer, byte_piece
 from seallm.vocab.learner import (
     MAX_PRESERVED_RATE,
-    MAX_UNSEEN_CHANGED_SHARE,
     MIN_DEV_GAIN_SHARE,
     STALL_WINDOW_MERGES,
 )
+from seallm.vocab.pieces import CORPUS_WEIGHT
 from seallm.vocab.rules import TokenRules
 
 
@@ -31,8 +31,10 @@ class SlowLearner:
     symbols: dict[str, int]
     spelled: Sequence[tuple[str, int, int, int]]
     rules: TokenRules
-    exponent: float
-    min_frequency: int
+    exponent: float | None
+    min_weight: int
+    weights: Sequence[tuple[int, int]]
+    max_changed_share: float
     usual_letters: frozenset[str]
     made: list[tuple[str, str, int, int]] = field(default_factory=list)
     stopped: dict[int, int] = field(default_factory=dict)
@@ -62,19 +64,23 @@ class SlowLearner:
     def total(self, language: int, what: str) -> int:
         return sum(getattr(p, what) * len(p.tokens) for p in self.pieces if p.language == language)
 
+    def weight(self, piece: Piece) -> int:
+        in_corpus, in_sentences = self.weights[piece.language]
+        return in_corpus * piece.train + in_sentences * piece.dev
+
     def pairs(self, language: int) -> Counter[tuple[str, str]]:
         counts: Counter[tuple[str, str]] = Counter()
         for piece in self.pieces:
             if piece.language == language:
                 for pair in itertools.pairwise(piece.tokens):
-                    counts[pair] += piece.train
+                    counts[pair] += self.weight(piece)
         return counts
 
     def best_of(self, language: int) -> tuple[int, tuple[str, str]] | None:
         rows = [
             (-count, self.ids[a], self.ids[b], (a, b))
             for (a, b), count in self.pairs(language).items()
-            if count >= self.min_frequency and (language, a, b) not in self.refused
+            if count >= self.min_weight and (language, a, b) not in self.refused
         ]
         return (-min(rows)[0], min(rows)[3]) if rows else None
 
@@ -84,8 +90,11 @@ class SlowLearner:
             for language in range(1, self.num_languages):
                 found = None if language in self.stopped else self.best_of(language)
                 if found is not None:
-                    ratio = self.total(language, "dev") / self.reference
-                    score = found[0] / self.total(language, "train") * ratio**self.exponent
+                    score = float(found[0])
+                    if self.exponent is not None:
+                        tokens = sum(self.weight(p) * len(p.tokens) for p in self.pieces if p.language == language)
+                        ratio = self.total(language, "dev") / self.reference
+                        score *= ratio**self.exponent / tokens
                     if best is None or score > best[0]:
                         best = (score, language, *found)
             if best is None:
@@ -103,10 +112,10 @@ class SlowLearner:
         left_bytes, right_bytes = self.base.bytes_of(left), self.base.bytes_of(right)
         if self.rules.objection(left_bytes, right_bytes, language) is not None:
             return False
-        if self.pairs(0)[pair] > MAX_PRESERVED_RATE * self.preserved:
+        if self.pairs(0)[pair] / CORPUS_WEIGHT > MAX_PRESERVED_RATE * self.preserved:
             return False
-        if 2 * (self.reference - self.total(0, "dev")) >= MAX_UNSEEN_CHANGED_SHARE * self.reference:
-            text = (left_bytes + right_bytes).decode("utf-8", "replace").removeprefix(" ")
+        if 2 * (self.reference - self.total(0, "dev")) >= self.max_changed_share * self.reference:
+            text = (left_bytes + right_bytes).decode("utf-8", "replace").replace(" ", "")
             if set(text) <= self.usual_letters:
                 return False
         return self.bpe(left + right) == [left, right]

@@ -7,27 +7,29 @@ from typing import Any
 import pytest
 
 from seallm.languages import load_languages
-from seallm.recipe import Vocab
+from seallm.recipe_vocab import Vocab
 from seallm.vocab.base_tokenizer import BpeTokenizer, parse_bpe
-from seallm.vocab.certificate import (
-    Samples,
-    certify,
-    character_tables,
-    check_duplicates,
+from seallm.vocab.certificate import Samples, certify
+from seallm.vocab.certificate_texts import character_tables, random_texts
+from seallm.vocab.encoding_checks import (
     check_mark_free,
-    check_old_ids,
+    check_plain,
     check_preserved,
-    check_reachable,
     check_reference,
     check_round_trip,
-    cluster_share,
-    new_tokens,
-    random_texts,
 )
 from seallm.vocab.expansion import LanguageTexts, expand
 from seallm.vocab.extend import extended_document
 from seallm.vocab.pretokenizer import repair
 from seallm.vocab.scripts import assigned_characters
+from seallm.vocab.vocabulary_checks import (
+    check_duplicates,
+    check_old_ids,
+    check_reachable,
+    check_record,
+    cluster_share,
+    new_tokens,
+)
 from tests.vocab.tiny import BASES, documents, sentences
 
 CODES = ("en", "th", "my", "vi")
@@ -61,8 +63,8 @@ def test_an_honest_extension_passes(pair: tuple[BpeTokenizer, Document]) -> None
     base, document = pair
     extended = parse_bpe(document, "extended")
     checks = certify(base, extended, SAMPLES, seed=1)
-    assert [check.offence for check in checks] == [None] * 7
-    assert len({check.claim for check in checks}) == 7
+    assert [check.offence for check in checks] == [None] * 8
+    assert len({check.claim for check in checks}) == 8
     assert len(new_tokens(base, extended)) == 240
     assert checks[3].figures["texts"] > 1_000
     assert checks[4].figures["texts"] > 300
@@ -132,7 +134,7 @@ def test_ids_that_are_not_those_of_plain_bpe_are_found(pair: tuple[BpeTokenizer,
 def test_a_repair_that_changes_plain_text_is_found() -> None:
     base = parse_bpe(json.loads(BASES["byte-level with specials behind"]()), "base")
     document = repair(base.document)
-    samples = Samples(["the end"], ["မြန်မာ and the rest"], ())
+    samples = ["the end", "မြန်မာ and the rest"]
     assert check_mark_free(base, parse_bpe(document, "careful"), samples).figures == {
         "repaired": True,
         "texts": 2,
@@ -157,6 +159,40 @@ def test_english_that_changed_is_found(pair: tuple[BpeTokenizer, Document]) -> N
     assert check.figures["tokens_after"] == len(tokens) - 1
     assert check.figures["changed_token_share"] == round(2 / len(tokens), 6)
     assert "of its tokens changed, at most 1% may" in str(check.offence)
+
+
+def test_an_id_without_a_token_is_found(pair: tuple[BpeTokenizer, Document]) -> None:
+    base, document = pair
+
+    def leave_a_hole(changing: Document) -> None:
+        vocabulary = changing["model"]["vocab"]
+        last = max(vocabulary, key=vocabulary.__getitem__)
+        vocabulary[last] += 1
+
+    check = check_duplicates(base, changed(document, leave_a_hole))
+    assert check.figures["unused_ids"] == 1
+    assert check.offence == "1 ids behind the base's belong to no token"
+
+
+def test_a_record_that_is_wrong_is_found() -> None:
+    base = parse_bpe(json.loads(BASES["byte-level"]()), "base")
+    extended = parse_bpe(extended_document(base, {}, [("à", "¸", base.next_id)]), "extended")
+    row = {"id": base.next_id, "token": "à¸", "language": "th"}
+    assert check_record(base, extended, {"tokens": [row], "by_language": {"th": 1, "lo": 0}}).offence is None
+    check = check_record(base, extended, {"tokens": [{**row, "id": 3}], "by_language": {"th": 1}})
+    assert check.offence == f"'à¸' is id {base.next_id}, the record says 3"
+    check = check_record(base, extended, {"tokens": [row], "by_language": {"th": 2}})
+    assert check.offence == "tokens by language are {'th': 1}, the record says {'th': 2}"
+
+
+def test_digits_that_are_merged_are_found(pair: tuple[BpeTokenizer, Document]) -> None:
+    base, _ = pair
+    document = extended_document(base, {}, [("5", "9", base.next_id)])
+    texts = {"code": ["x = 1"], "digits": ["3 59 7"]}
+    check = check_plain(base, parse_bpe(document, "extended"), texts)
+    assert check.figures["digits"]["texts_changed"] == 1
+    assert check.figures["code"]["texts_changed"] == 0
+    assert check.offence == "1 of 1 texts of digits have other ids"
 
 
 def test_english_that_costs_more_is_found(pair: tuple[BpeTokenizer, Document]) -> None:

@@ -13,7 +13,7 @@ BASE = parse_bpe(json.loads(sentencepiece_json()), "base")
 
 
 def missing(code: str, pieces: dict[str, int], min_frequency: int = 2) -> dict[str, tuple[str, int]]:
-    return missing_symbols(BASE, list(load_languages((code,)).values()), [Counter(pieces)], min_frequency)
+    return missing_symbols(BASE, list(load_languages((code,)).values()), [character_counts(pieces)], min_frequency)
 
 
 @PROPERTY
@@ -38,7 +38,7 @@ def test_a_rare_chinese_character_is_not_worth_a_token() -> None:
 
 def test_a_character_belongs_to_the_first_language_that_needs_it() -> None:
     languages = list(load_languages(("zh", "vi")).values())
-    counts = [Counter({"，汉": 5}), Counter({"，đ": 5})]
+    counts = [character_counts({"，汉": 5}), character_counts({"，đ": 5})]
     assert {c: code for c, (code, _) in missing_symbols(BASE, languages, counts, 2).items()} == {
         "，": "zh",
         "汉": "zh",

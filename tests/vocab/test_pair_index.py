@@ -31,11 +31,14 @@ def counted(rows: list[tuple[list[int], int, int, int]]) -> CountedPieces:
     )
 
 
+WEIGHTS = np.array([[1, 0], [2, 3], [5, 0]], np.int64)  # by language: of a corpus occurrence, of one in the sentences
+
+
 def pairs_of(rows: list[tuple[list[int], int, int, int]], language: int) -> Counter[tuple[int, int]]:
     counts: Counter[tuple[int, int]] = Counter()
-    for tokens, lang, train, _ in rows:
+    for tokens, lang, train, dev in rows:
         for pair in itertools.pairwise(tokens):
-            counts[pair] += train if lang == language else 0
+            counts[pair] += WEIGHTS[lang] @ (train, dev) if lang == language else 0
     return counts
 
 
@@ -52,7 +55,7 @@ def merged(tokens: list[int], left: int, right: int, new: int) -> list[int]:
 @given(PIECES, st.data())
 def test_counts_and_totals_follow_any_merges(rows: list[tuple[list[int], int, int, int]], data: st.DataObject) -> None:
     """Small alphabets make runs such as `a a a`, where occurrences overlap."""
-    index = PairIndex(counted(rows), 3, [1, 2], 1)
+    index = PairIndex(counted(rows), WEIGHTS, [1, 2], 1)
     for new in range(10, 16):
         for language in (1, 2):
             counts = {pair: n for pair, n in pairs_of(rows, language).items() if n >= 1}
@@ -68,22 +71,25 @@ def test_counts_and_totals_follow_any_merges(rows: list[tuple[list[int], int, in
             mine = [row for row in rows if row[1] == language]
             assert index.train_tokens[language] == sum(len(row[0]) * row[2] for row in mine)
             assert index.dev_tokens[language] == sum(len(row[0]) * row[3] for row in mine)
-            for pair, count in pairs_of(rows, language).items():
-                assert index.count(language, *pair) == count
+            for pair, weight in pairs_of(rows, language).items():
+                assert index.weight(language, *pair) == weight
+            assert index.weighted_tokens(language) == sum(WEIGHTS[language] @ row[2:] * len(row[0]) for row in mine)
+            uses = Counter(token for row in mine for token in row[0] for _ in range(WEIGHTS[language] @ row[2:]))
+            assert index.uses(language, 16).tolist() == [uses[token] for token in range(16)]
 
 
 def test_a_refused_pair_is_not_offered_again() -> None:
-    index = PairIndex(counted([([1, 2, 3], 1, 5, 0), ([2, 3], 1, 2, 0)]), 2, [1], 1)
-    assert index.best(1) == (2, 3, 7)
+    index = PairIndex(counted([([1, 2, 3], 1, 5, 0), ([2, 3], 1, 2, 0)]), WEIGHTS, [1], 2)
+    assert index.best(1) == (2, 3, 14)
     index.reject_best(1)
-    assert index.best(1) == (1, 2, 5)
+    assert index.best(1) == (1, 2, 10)
     index.reject_best(1)
     assert index.best(1) is None
 
 
-def test_rare_pairs_are_never_best() -> None:
-    index = PairIndex(counted([([1, 2], 1, 2, 0), ([3, 4], 1, 3, 0)]), 2, [1], 3)
-    assert index.best(1) == (3, 4, 3)
+def test_light_pairs_are_never_best() -> None:
+    index = PairIndex(counted([([1, 2], 1, 2, 0), ([3, 4], 1, 3, 0)]), WEIGHTS, [1], 6)
+    assert index.best(1) == (3, 4, 6)
     index.merge(3, 4, 9)
     assert index.best(1) is None
 
@@ -92,10 +98,10 @@ def test_tables_grow() -> None:
     """More pairs than the first tables hold (4,096)."""
     rng = np.random.default_rng(1)
     rows = [(rng.integers(0, 300, 40).tolist(), 1, 1, 1) for _ in range(500)]
-    index = PairIndex(counted(rows), 2, [1], 1)
+    index = PairIndex(counted(rows), WEIGHTS, [1], 1)
     wanted = pairs_of(rows, 1)
     assert len(wanted) > 4096
-    assert all(index.count(1, *pair) == count for pair, count in wanted.items())
+    assert all(index.weight(1, *pair) == weight for pair, weight in wanted.items())
 
 
 def test_too_much_text_is_one_clear_line(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,4 +109,4 @@ def test_too_much_text_is_one_clear_line(monkeypatch: pytest.MonkeyPatch) -> Non
     with pytest.raises(
         DataError, match=r"got 4 tokens of text and takes at most 3. Lower vocab.megabytes_per_language"
     ):
-        PairIndex(counted([([1, 2, 3, 4], 0, 1, 0)]), 1, [0], 1)
+        PairIndex(counted([([1, 2, 3, 4], 0, 1, 0)]), WEIGHTS[:1], [0], 1)

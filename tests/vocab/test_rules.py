@@ -4,7 +4,7 @@ from seallm.languages import load_languages
 from seallm.vocab.rules import TokenRules, splits_cluster
 
 CODES = ("th", "km", "my", "vi", "zh")
-RULES = TokenRules(list(load_languages(CODES).values()), 8)
+RULES = TokenRules(list(load_languages(CODES).values()), [8] * len(CODES))
 
 
 def objection(left: str | bytes, right: str | bytes, language: str) -> str | None:

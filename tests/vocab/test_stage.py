@@ -8,8 +8,8 @@ from tokenizers import Tokenizer
 
 from seallm.base.artifacts import StageContext
 from seallm.base.errors import DataError, VocabError
-from seallm.recipe import Vocab
-from seallm.vocab import certificate, stage
+from seallm.recipe_vocab import Vocab
+from seallm.vocab import encoding_checks, stage
 from tests.vocab.tiny import BASES, make_context, write_corpus
 
 LANGUAGES = ("en", "th", "my", "id")
@@ -133,7 +133,7 @@ def test_only_the_base_language(tmp_path: Path) -> None:
 def test_a_failed_certificate_stops_the_stage_and_stays_to_be_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(certificate, "MAX_CHANGED_SHARE", -1.0)
+    monkeypatch.setattr(encoding_checks, "MAX_CHANGED_SHARE", -1.0)
     context = make_context(tmp_path, ("en", "th"))
     with pytest.raises(VocabError, match=r"failed its certificate. base language preserved: .* of its tokens changed"):
         stage.run(Vocab(parallel="parallel", new_tokens=50), context)

@@ -2,6 +2,7 @@
 
 import functools
 import gzip
+import io
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 from hypothesis import settings
+from sentencepiece import SentencePieceTrainer
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
 from seallm.base.artifacts import StageContext
@@ -91,6 +93,22 @@ def sentencepiece_json(vocabulary: int = 700) -> str:
     )
     tokenizer.add_special_tokens(["<unk>", "<s>", "</s>"])
     return str(tokenizer.to_str())
+
+
+@functools.cache
+def sentencepiece_model(kind: str = "bpe", vocabulary: int = 700, **options: object) -> bytes:
+    """A `tokenizer.model` as SentencePiece's own trainer writes it, with byte fallback, like Llama-2's."""
+    written = io.BytesIO()
+    usual = {"normalization_rule_name": "identity", "remove_extra_whitespaces": False, "byte_fallback": True}
+    SentencePieceTrainer.train(
+        sentence_iterator=iter(line[:2_000] for text in documents("en") for line in text.split("\n") if line),
+        model_writer=written,
+        model_type=kind,
+        vocab_size=vocabulary,
+        minloglevel=2,
+        **{**usual, **options},
+    )
+    return written.getvalue()
 
 
 BASES = {

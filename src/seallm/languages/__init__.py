@@ -66,6 +66,8 @@ class Language(BaseModel):
     """Scripts it is written in."""
     spaced: bool
     """True where spaces stand between words."""
+    spaced_syllables: bool = False
+    """True where spaces stand between the syllables of one word too."""
     identifier_labels: tuple[str, ...]
     """Labels of this language in lid.176 and other models, of each its own first; several languages may share one."""
     min_identifier_score: float = Field(default=0.4, ge=0, le=1)

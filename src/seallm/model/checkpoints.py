@@ -5,9 +5,9 @@ generation_config.json), so that transformers, vLLM and others load it as it is.
 folder is run. Equal models give equal bytes.
 """
 
+import json
 import math
 import os
-import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from huggingface_hub import snapshot_download
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+from tokenizers import Tokenizer
 from transformers import (
     AutoModelForCausalLM,
+    AutoTokenizer,
     GenerationConfig,
     LlamaConfig,
     LlamaForCausalLM,
@@ -27,14 +27,14 @@ from transformers import (
 )
 from transformers.utils import logging as transformers_logging
 
-from seallm.base.errors import ModelError
+from seallm.base.errors import DataError, ModelError
 from seallm.base.files import read_json, write_json
+from seallm.base.hub import download, is_hub_id
 from seallm.base.runtime import Runtime
 from seallm.recipe import Base
 
 HUB_FILES = ["*.json", "*.safetensors", "*.jinja", "tokenizer.model"]
 _ORIGIN = ("name_or_path", "is_local", "local_files_only")
-_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
 def resolve_base(settings: Base, recipe_folder: Path) -> Path:
@@ -57,12 +57,11 @@ def resolve_base(settings: Base, recipe_folder: Path) -> Path:
 
 
 def _download(name: str, revision: str | None, tried: Path) -> Path:
-    if not _HUB_ID.fullmatch(name):
+    if not is_hub_id(name):
         raise ModelError(f"[base] model = {name!r}: there is no folder {tried}, and it is not a hub id (owner/name)")
     try:
-        return Path(snapshot_download(name, revision=revision, allow_patterns=HUB_FILES))
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
-        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        return download(name, HUB_FILES, revision)
+    except DataError as reason:
         raise ModelError(
             f"[base] model = {name!r}: there is no folder {tried}, and the hub did not give it ({reason}). Check the "
             "name, your connection, and whether the model needs `hf auth login`"
@@ -196,11 +195,25 @@ def _set_token_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -
 def _make_portable(folder: Path) -> None:
     """Drop where the tokenizer came from, and name the class that means: take tokenizer.json as it is.
 
-    A class such as LlamaTokenizer rebuilds the tokenizer by its own rules and would lose an extended vocabulary's.
+    A class such as LlamaTokenizer rebuilds the tokenizer by its own rules and would lose an extended vocabulary's. For
+    some model types (qwen2) transformers 5 takes such a class whatever is named, and a repaired regex is lost without a
+    word; an empty `auto_map` is the one setting that makes it believe the name. It has a price: a caller who allows
+    remote code gets an error, as there is none.
     """
     path = folder / "tokenizer_config.json"
-    settings: dict[str, Any] = {k: v for k, v in read_json(path).items() if k not in _ORIGIN}
-    write_json(path, settings | {"tokenizer_class": "PreTrainedTokenizerFast"})
+    settings: dict[str, Any] = {k: v for k, v in read_json(path).items() if k not in (*_ORIGIN, "auto_map")}
+    settings["tokenizer_class"] = "PreTrainedTokenizerFast"
+    write_json(path, settings)
+    if not _is_taken_as_it_is(folder):
+        write_json(path, settings | {"auto_map": {"AutoTokenizer": [None, None]}})
+
+
+def _is_taken_as_it_is(folder: Path) -> bool:
+    """True where transformers' own choice of class cuts text as tokenizer.json says."""
+    loaded = AutoTokenizer.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
+    found = json.loads(loaded.backend_tokenizer.to_str())
+    wanted = json.loads(Tokenizer.from_file(str(folder / "tokenizer.json")).to_str())
+    return all(found[part] == wanted[part] for part in ("normalizer", "pre_tokenizer", "decoder"))
 
 
 def _flush(path: Path) -> None:

@@ -27,7 +27,7 @@ from seallm.train.mixture import TextBatches, make_rows
 from seallm.train.objectives import next_token_loss
 from seallm.train.shares import Balance
 from seallm.train.sources import Source
-from seallm.train.start import check_positions, finish, load_weights_in_full, prepare_torch
+from seallm.train.start import MODEL, check_positions, finish, load_weights_in_full, prepare_torch
 from seallm.train.store import TokenStore, build_store, tokenizer_mark
 
 BEGIN, END = "<s>", "</s>"
@@ -36,7 +36,7 @@ WORDS = (  # one pre-token: an English ending, a word with its space, a digit, p
     r"|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
 CHECKPOINT_EVERY_STEPS = 50
-WORK = "work"
+WORK, SENTENCEPIECE_FILE = "work", "tokenizer.model"
 
 
 def run(settings: Base, context: StageContext) -> None:
@@ -54,6 +54,8 @@ def run(settings: Base, context: StageContext) -> None:
     model = load_weights_in_full(folder, context)
     context.counts["parameters"] = sum(p.numel() for p in model.parameters())
     finish(context, model, tokenizer)
+    if (folder / SENTENCEPIECE_FILE).is_file():  # the vocab stage extends it too
+        shutil.copyfile(folder / SENTENCEPIECE_FILE, context.out / MODEL / SENTENCEPIECE_FILE)
 
 
 def learn_tokenizer(texts: Sequence[str], vocabulary_tokens: int) -> PreTrainedTokenizerFast:

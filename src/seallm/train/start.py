@@ -1,14 +1,18 @@
 """What every training stage begins with: the model and tokenizer of the stage before, checked before use."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import get_args
 
+import pyarrow.parquet as pq
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from seallm.base.artifacts import StageContext
 from seallm.base.errors import ModelError
+from seallm.base.files import read_json
+from seallm.base.records import Tier
 from seallm.base.runtime import Runtime, own_place, seed_everything
 from seallm.model.chat_format import add_chat_tokens
 from seallm.model.checkpoints import load_model, load_tokenizer, save_model
@@ -18,6 +22,7 @@ from seallm.train.objectives import check_head
 from seallm.train.processes import barrier, join
 
 MODEL = "model"
+SAMPLE_CHARACTERS = 1_000_000  # of each language, to find out which tokens are alike
 
 
 @dataclass
@@ -74,7 +79,29 @@ def load_start(context: StageContext, extended: Path | None = None, method: Meth
     old = load_tokenizer(folder)
     tokenizer = load_tokenizer(extended or folder)
     add_chat_tokens(tokenizer)
-    return Start(model, tokenizer, extend_model(model, old, tokenizer, method))
+    texts = sample_texts(context.inputs["corpus"], context.languages) if method == "similarity" else []
+    new_ids = extend_model(model, old, tokenizer, method, texts=texts, row_multiple=_row_multiple(extended))
+    return Start(model, tokenizer, new_ids)
+
+
+def _row_multiple(extended: Path | None) -> int:
+    """What the certificate of an extended tokenizer says; 1 without one."""
+    certificate = extended.parent / "certificate.json" if extended else None
+    return int(read_json(certificate)["row_multiple"]) if certificate and certificate.is_file() else 1
+
+
+def sample_texts(corpus: Path, languages: Sequence[str]) -> list[str]:
+    """The first documents of each language of a corpus, high tier first, about SAMPLE_CHARACTERS of them."""
+    texts = []
+    for code in languages:
+        size = 0
+        for path in (corpus / "documents" / f"{code}.{tier}.parquet" for tier in get_args(Tier)):
+            for batch in pq.ParquetFile(path).iter_batches(256, columns=["text"]) if path.is_file() else ():
+                for text in batch.column("text").to_pylist():
+                    if size < SAMPLE_CHARACTERS:
+                        texts.append(text)
+                        size += len(text)
+    return texts
 
 
 def check_finite(model: PreTrainedModel, folder: Path) -> None:

@@ -134,11 +134,19 @@ def parse_bpe(document: Mapping[str, Any], where: str) -> BpeTokenizer:
     kind = _kind(document, where)
     if max(model["vocab"].values()) >= MAX_IDS:
         raise VocabError(f"{where}: token ids must be below {MAX_IDS}")
+    return BpeTokenizer(where, document, kind, load_tokenizer(document, where))
+
+
+def load_tokenizer(document: Mapping[str, Any], where: str) -> Tokenizer:
+    """The content of a `tokenizer.json` ready to encode, however long the text: nothing is cut off or filled up.
+
+    Raises:
+        VocabError: the tokenizers library does not take it.
+    """
     try:
-        tokenizer = Tokenizer.from_str(json.dumps(document))
+        return Tokenizer.from_str(json.dumps({**document, "truncation": None, "padding": None}))
     except Exception as error:  # the library raises bare Exception
         raise VocabError(f"{where} cannot be loaded by the tokenizers library: {error}") from None
-    return BpeTokenizer(where, document, kind, tokenizer)
 
 
 def _kind(document: Mapping[str, Any], where: str) -> Kind:

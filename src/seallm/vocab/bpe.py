@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from seallm.base.kernels import kernel
 from seallm.vocab.base_tokenizer import BpeTokenizer, byte_alphabet, byte_piece
-from seallm.vocab.pair_table import Keys, Values, find, find_slot, new_table
+from seallm.vocab.pair_table import Keys, Values, doubled, find, find_slot, new_table
 
 Ids = NDArray[np.int32]
 Offsets = NDArray[np.int64]
@@ -26,13 +26,12 @@ def _encode(symbols: Ids, offsets: Offsets, keys: Keys, ranks: Values, results: 
     longest = 0
     for piece in range(offsets.size - 1):
         longest = max(longest, offsets[piece + 1] - offsets[piece])
-    after = np.empty(longest, np.int32)
-    rank = np.empty(longest, np.int32)
+    before, after, rank = np.empty(longest, np.int32), np.empty(longest, np.int32), np.empty(longest, np.int32)
     written = 0
     ends[0] = 0
     for piece in range(offsets.size - 1):
         token = symbols[offsets[piece] : offsets[piece + 1]].copy()
-        _encode_piece(token, after, rank, keys, ranks, results)
+        _encode_piece(token, before, after, rank, keys, ranks, results)
         i = 0
         while i < token.size:
             ids[written] = token[i]
@@ -43,30 +42,33 @@ def _encode(symbols: Ids, offsets: Offsets, keys: Keys, ranks: Values, results: 
 
 
 @kernel
-def _encode_piece(token: Ids, after: Ids, rank: Values, keys: Keys, ranks: Values, results: Ids) -> None:
+def _encode_piece(token: Ids, before: Ids, after: Ids, rank: Values, keys: Keys, ranks: Values, results: Ids) -> None:
     """Merge the leftmost pair of the lowest rank until none is left.
 
-    The piece is a linked list: `after[i]` is the position behind i, `rank[i]` that of the pair which begins at i.
+    The piece is a linked list: `before[i]` and `after[i]` are i's neighbours, `rank[i]` that of the pair which begins
+    at i. The search runs over the plain array, swallowed positions included, which suits pieces of usual length.
     """
     size = token.size
     for i in range(size):
+        before[i] = i - 1
         after[i] = i + 1
     for i in range(size):
         rank[i] = _rank(token, i, after[i], keys, ranks)
     while True:
-        best, at, before_best, before = NO_RANK, -1, -1, -1
-        i = 0
-        while i < size:
+        best, at = NO_RANK, -1
+        for i in range(size):
             if rank[i] < best:
-                best, at, before_best = rank[i], i, before
-            before, i = i, after[i]
+                best, at = rank[i], i
         if at < 0:
             return
         token[at] = results[best]
+        rank[after[at]] = NO_RANK
         after[at] = after[after[at]]
+        if after[at] < size:
+            before[after[at]] = at
         rank[at] = _rank(token, at, after[at], keys, ranks)
-        if before_best >= 0:
-            rank[before_best] = _rank(token, before_best, at, keys, ranks)
+        if before[at] >= 0:
+            rank[before[at]] = _rank(token, before[at], at, keys, ranks)
 
 
 @kernel
@@ -93,7 +95,7 @@ class BpeEncoder:
     Args:
         base: the tokenizer to start from.
         added_symbols: characters or byte letters to treat as known, with their new ids.
-        spare_merges: room for merges added later.
+        spare_merges: room for merges added later; it grows where they are more.
     """
 
     def __init__(self, base: BpeTokenizer, added_symbols: Mapping[str, int], spare_merges: int) -> None:
@@ -113,6 +115,9 @@ class BpeEncoder:
     def add_merge(self, left: int, right: int, result: int, token: str) -> None:
         """Add one merge, which spells a new token, behind all others."""
         self.vocabulary[token] = result
+        if self._num_merges == self._results.size:
+            self._results = np.concatenate([self._results, np.zeros_like(self._results)])
+            self._keys, self._ranks = doubled(self._keys, self._ranks)
         self._results[self._num_merges] = result
         _insert_all(self._keys, self._ranks, np.array([[left, right]], np.int64), self._num_merges)
         self._num_merges += 1

@@ -5,7 +5,6 @@ text, so the characters themselves are added before any merge is learned.
 """
 
 import unicodedata
-from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -20,14 +19,14 @@ MIN_RARE_SHARE = 2e-5
 
 
 def missing_symbols(
-    base: BpeTokenizer, languages: Sequence[Language], counts: Sequence[Counter[str]], min_frequency: int
+    base: BpeTokenizer, languages: Sequence[Language], counts: Sequence[Mapping[str, int]], min_frequency: int
 ) -> dict[str, tuple[str, int]]:
     """Symbols to add, in a fixed order.
 
     Args:
         base: the tokenizer to be extended.
         languages: those that learn.
-        counts: each one's pieces of corpus text.
+        counts: each one's characters, with how often they occur.
         min_frequency: rarer characters stay byte pieces.
 
     Returns:
@@ -37,8 +36,7 @@ def missing_symbols(
         letters = [letter for byte, letter in enumerate(byte_alphabet()) if byte not in IMPOSSIBLE_BYTES]
         return {letter: (languages[0].code, 0) for letter in letters if letter not in base.vocabulary}
     found: dict[str, tuple[str, int]] = {}
-    for language, pieces in zip(languages, counts, strict=True):
-        characters = character_counts(pieces)
+    for language, characters in zip(languages, counts, strict=True):
         rare = max(min_frequency, MIN_RARE_SHARE * sum(characters.values()))
         for character, count in sorted(characters.items()):
             if character in base.vocabulary or character in found or not _is_wanted(character, language):

@@ -1,14 +1,17 @@
-"""Counted pieces in, merges out: continued byte-pair encoding under the parity rule.
+"""Counted pieces in, merges out: continued byte-pair encoding, by parity or by frequency.
 
-Each step takes the merge with the highest marginal gain on the sum of r_l^p over the languages, where r_l is the tokens
-of language l relative to English on the parallel development sentences (English in its own, unchanged encoding):
+Under parity each step takes the merge with the highest marginal gain on the sum of f_l * r_l^p over the languages,
+where f_l is the language's factor and r_l its tokens relative to English on the parallel development sentences (English
+in its own, unchanged encoding):
 
-    score(pair, l) = occurrences of the pair in l / current tokens of l's corpus text * r_l^p
+    score(pair, l) = weight of the pair in l / weight of l's current tokens * f_l * r_l^p
 
-p = 1 is frequency within each language, a large p is max-min parity. Pure max-min (parity-aware BPE, arXiv 2508.04796)
+The weight counts occurrences in the corpus and, each worth many of those, in the development sentences. p = 1 is
+frequency within each language, a large p is max-min parity. Pure max-min (parity-aware BPE, arXiv 2508.04796)
 gives everything to one language where its development text differs from its corpus; the gain-weighted rule does not,
-and a language whose merges shorten its corpus text but not its development text is stopped. Merges are learned on top
-of the base's (continued BPE, arXiv 2512.03989) and rank behind them, so a text is first encoded exactly as before.
+and a language whose merges shorten its corpus text but not its development text is stopped. By frequency the score is
+the weight times the factor alone. Merges are learned on top of the base's (continued BPE, arXiv 2512.03989) and rank
+behind them, so a text is first encoded exactly as before.
 """
 
 from collections import Counter
@@ -16,9 +19,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from seallm.vocab.bpe import BpeEncoder
 from seallm.vocab.pair_index import PairIndex
+from seallm.vocab.pieces import CORPUS_WEIGHT
 from seallm.vocab.rules import TokenRules
 
 # a language is stopped when a window of its merges gains its development text less than this share of the corpus gain
@@ -26,8 +31,6 @@ STALL_WINDOW_MERGES = 100
 MIN_DEV_GAIN_SHARE = 0.1
 # a pair that stands in the preserved language's text more than once in a million tokens is never merged
 MAX_PRESERVED_RATE = 1e-6
-# share of the preserved language's unseen tokens that all merges together may replace
-MAX_UNSEEN_CHANGED_SHARE = 0.003
 
 
 @dataclass(frozen=True)
@@ -38,19 +41,24 @@ class Merge:
         left, right: spellings of its parts in the vocabulary.
         new_id: its id.
         language: number of the language it was chosen for.
-        count: occurrences of the pair in that language's corpus text when it was chosen.
+        weight: of the pair in that language's texts when it was chosen.
     """
 
     left: str
     right: str
     new_id: int
     language: int
-    count: int
+    weight: int
 
     @property
     def token(self) -> str:
         """Its spelling."""
         return self.left + self.right
+
+    @property
+    def occurrences(self) -> int:
+        """The weight in occurrences of the corpus."""
+        return round(self.weight / CORPUS_WEIGHT)
 
 
 @dataclass
@@ -73,16 +81,24 @@ class Objective:
     """What is maximised, and what must not be touched. Languages are numbers.
 
     Attributes:
-        exponent: p of the rule.
+        exponent: p of the parity rule; None: by frequency.
         preserved: the language whose text must stay as it is; its development text is also the unit of the ratios.
-        learning: the languages that get merges.
         preserved_letters: characters that are usual in the preserved language.
+        max_changed_share: share of the preserved language's tokens that all merges together may replace.
+        learning: the languages that get merges.
+        factors, least, most: by language, f of the rule, and the tokens it gets before all others and at most.
+        given: by language, tokens it has got before any merge.
     """
 
-    exponent: float
+    exponent: float | None
     preserved: int
-    learning: Sequence[int]
     preserved_letters: frozenset[str]
+    max_changed_share: float
+    learning: Sequence[int]
+    factors: Sequence[float]
+    least: Sequence[int]
+    most: Sequence[int]
+    given: Sequence[int]
 
 
 class Learner:
@@ -109,6 +125,7 @@ class Learner:
         self._token_bytes = token_bytes
         self._spelling = {token_id: token for token, token_id in encoder.vocabulary.items()}
         self._active = list(objective.learning)
+        self._given = list(objective.given)
         self._preserved_tokens, self._reference_tokens = self._totals(objective.preserved)
         self._watch = {language: _Watch(*self._totals(language)) for language in self._active}
         self.learned = Learned()
@@ -122,25 +139,46 @@ class Learner:
             found = self._best()
             if found is None:
                 return None
-            language, left, right, count = found
+            language, left, right, weight = found
             objection = self._objection(left, right, language)
             if objection is None:
-                return self._make(left, right, language, count)
+                return self._make(left, right, language, weight)
             self.learned.rejected[objection] += 1
             self._index.reject_best(language)
 
+    def gains(self) -> NDArray[np.float64]:
+        """(ids,) what each token saves in the texts as they are encoded now, in the unit of the scores."""
+        num_ids = len(self._token_bytes)
+        gains = np.zeros(num_ids)
+        for language in self._objective.learning:
+            gains += self._index.uses(language, num_ids) * self._factor(language)
+        return gains
+
     def _best(self) -> tuple[int, int, int, int] | None:
-        """The pair with the highest score as (language, left, right, count); ties to the language named first."""
+        """The pair to merge next as (language, left, right, weight); None where no language may or can go on."""
+        open_languages = [k for k in self._active if self._given[k] < self._objective.most[k]]
+        short = [k for k in open_languages if self._given[k] < self._objective.least[k]]
+        return self._best_of(short) or self._best_of(open_languages)
+
+    def _best_of(self, languages: Sequence[int]) -> tuple[int, int, int, int] | None:
+        """The pair with the highest score; ties to the language named first."""
         best, best_score = None, 0.0
-        for language in self._active:
+        for language in languages:
             pair = self._index.best(language)
             if pair is None:
                 continue
-            train_tokens, dev_tokens = self._totals(language)
-            score = pair[2] / train_tokens * (dev_tokens / self._reference_tokens) ** self._objective.exponent
+            score = pair[2] * self._factor(language)
             if score > best_score:
                 best, best_score = (language, *pair), score
         return best
+
+    def _factor(self, language: int) -> float:
+        """What one unit of weight gains in a language."""
+        factor = self._objective.factors[language]
+        if self._objective.exponent is None:
+            return factor
+        ratio = self._totals(language)[1] / self._reference_tokens
+        return float(factor * ratio**self._objective.exponent / self._index.weighted_tokens(language))
 
     def _objection(self, left: int, right: int, language: int) -> str | None:
         left_bytes, right_bytes = self._token_bytes[left], self._token_bytes[right]
@@ -162,14 +200,14 @@ class Learner:
         The preserved language's corpus text decides pair by pair. Its development text does not, so that the share of
         its tokens that merges have replaced estimates what happens to unseen text.
         """
-        corpus_count = self._index.count(self._objective.preserved, left, right)
+        corpus_count = self._index.weight(self._objective.preserved, left, right) / CORPUS_WEIGHT
         if corpus_count > MAX_PRESERVED_RATE * self._preserved_tokens:
             return True
         shortened = self._reference_tokens - self._totals(self._objective.preserved)[1]
-        if 2 * shortened < MAX_UNSEEN_CHANGED_SHARE * self._reference_tokens:
+        if 2 * shortened < self._objective.max_changed_share * self._reference_tokens:
             return False
         try:
-            return self._objective.preserved_letters.issuperset(token.decode("utf-8").removeprefix(" "))
+            return self._objective.preserved_letters.issuperset(token.decode("utf-8").replace(" ", ""))
         except UnicodeDecodeError:
             return False  # part of a character that no single byte writes
 
@@ -182,13 +220,14 @@ class Learner:
         ids, _ = self._encoder.encode_symbols(np.array(symbols, np.int32), np.array([0, len(symbols)], np.int64))
         return bool(ids.tolist() == [left, right])
 
-    def _make(self, left: int, right: int, language: int, count: int) -> Merge:
-        merge = Merge(self._spelling[left], self._spelling[right], len(self._token_bytes), language, count)
+    def _make(self, left: int, right: int, language: int, weight: int) -> Merge:
+        merge = Merge(self._spelling[left], self._spelling[right], len(self._token_bytes), language, weight)
         self._index.merge(left, right, merge.new_id)
         self._encoder.add_merge(left, right, merge.new_id, merge.token)
         self._spelling[merge.new_id] = merge.token
         self._token_bytes.append((self._token_bytes[left] or b"") + (self._token_bytes[right] or b""))
         self.learned.merges.append(merge)
+        self._given[language] += 1
         if self._watch[language].has_stalled(*self._totals(language)):
             self._active.remove(language)
             self.learned.stopped[language] = sum(m.language == language for m in self.learned.merges)

@@ -34,6 +34,7 @@ class _Text(NamedTuple):
     Attributes:
         tokens, after, before, piece: (tokens,) id, neighbours in the piece, and number of the piece.
         language, train, dev: (pieces,) language number, occurrences in the corpus and in the development sentences.
+        weight: (pieces,) what one place in the piece adds to its pair.
         train_tokens, dev_tokens: (languages,) current totals.
     """
 
@@ -44,6 +45,7 @@ class _Text(NamedTuple):
     language: Int32s
     train: Int64s
     dev: Int64s
+    weight: Int64s
     train_tokens: Int64s
     dev_tokens: Int64s
 
@@ -53,7 +55,7 @@ class _Pairs(NamedTuple):
 
     Attributes:
         keys, slots: hash table from `pair_key` to the entry's number.
-        key, counts, head: (entries,) the key, its occurrences in the corpus, the first of its places.
+        key, weight, head: (entries,) the key, the sum of its places' weights, the first of its places.
         place, place_next: (places,) left position of an occurrence, and the next place of the same entry.
         used: (2,) number of entries and of places in use.
     """
@@ -61,7 +63,7 @@ class _Pairs(NamedTuple):
     keys: Int64s
     slots: Int32s
     key: Int64s
-    counts: Int64s
+    weight: Int64s
     head: Int32s
     place: Int32s
     place_next: Int32s
@@ -88,17 +90,17 @@ def _link(offsets: Int64s, text: _Text) -> None:
 
 @kernel
 def _add_place(text: _Text, pairs: _Pairs, left: int) -> None:
-    """Count the pair that begins at position `left`, and note the place."""
+    """Weigh the pair that begins at position `left`, and note the place."""
     piece = text.piece[left]
     key = pair_key(text.language[piece], text.tokens[left], text.tokens[text.after[left]])
     slot = find_slot(pairs.keys, key)
     if pairs.keys[slot] != key:
         entry = pairs.used[0]
         pairs.keys[slot], pairs.slots[slot] = key, entry
-        pairs.key[entry], pairs.counts[entry], pairs.head[entry] = key, 0, NONE
+        pairs.key[entry], pairs.weight[entry], pairs.head[entry] = key, 0, NONE
         pairs.used[0] += 1
     entry, place = pairs.slots[slot], pairs.used[1]
-    pairs.counts[entry] += text.train[piece]
+    pairs.weight[entry] += text.weight[piece]
     pairs.place[place], pairs.place_next[place] = left, pairs.head[entry]
     pairs.head[entry] = place
     pairs.used[1] += 1
@@ -142,7 +144,7 @@ def _lose(text: _Text, pairs: _Pairs, left: int) -> None:
     """The pair that begins at position `left` is about to vanish."""
     piece = text.piece[left]
     key = pair_key(text.language[piece], text.tokens[left], text.tokens[text.after[left]])
-    pairs.counts[find(pairs.keys, pairs.slots, key)] -= text.train[piece]
+    pairs.weight[find(pairs.keys, pairs.slots, key)] -= text.weight[piece]
 
 
 @kernel
@@ -168,20 +170,28 @@ def _merge(text: _Text, pairs: _Pairs, places: Int32s, left: int, right: int, ne
             _add_place(text, pairs, i)
 
 
+def weight_of(pieces: CountedPieces, weights: Int64s) -> Int64s:
+    """(pieces,) occurrences of each piece, weighed."""
+    of_piece = weights[pieces.language]
+    total: Int64s = of_piece[:, 0] * pieces.train_count + of_piece[:, 1] * pieces.dev_count
+    return total
+
+
 class PairIndex:
     """Current pairs of all languages, and the merge that changes them.
 
     Args:
         pieces: the encoded text; its `ids` are copied.
-        num_languages: languages are numbered from 0.
-        learning: numbers of the languages that merges are chosen for; the others are only counted.
-        min_count: pairs with fewer occurrences in a language are never its best.
+        weights: (languages, 2) what one occurrence weighs in the corpus and in the development sentences, by number of
+            the language.
+        learning: numbers of the languages that merges are chosen for; the others are only weighed.
+        min_weight: lighter pairs of a language are never its best.
 
     Raises:
         DataError: more tokens than 32-bit places can number.
     """
 
-    def __init__(self, pieces: CountedPieces, num_languages: int, learning: Sequence[int], min_count: int) -> None:
+    def __init__(self, pieces: CountedPieces, weights: Int64s, learning: Sequence[int], min_weight: int) -> None:
         size = pieces.ids.size
         if size > MAX_TOKENS:
             raise DataError(
@@ -189,13 +199,13 @@ class PairIndex:
                 "Lower vocab.megabytes_per_language"
             )
         after, before, piece = np.empty(size, np.int32), np.empty(size, np.int32), np.empty(size, np.int32)
-        totals = np.zeros(num_languages, np.int64), np.zeros(num_languages, np.int64)
-        self._text = _Text(
-            pieces.ids.copy(), after, before, piece, pieces.language, pieces.train_count, pieces.dev_count, *totals
-        )
+        counts = pieces.language, pieces.train_count, pieces.dev_count, weight_of(pieces, weights)
+        totals = np.zeros(len(weights), np.int64), np.zeros(len(weights), np.int64)
+        self._text = _Text(pieces.ids.copy(), after, before, piece, *counts, *totals)
+        self._weights = weights
         _link(pieces.offsets, self._text)
         self._pairs = self._index(size)
-        self._heaps = {language: PairHeap(language, min_count) for language in learning}
+        self._heaps = {language: PairHeap(language, min_weight) for language in learning}
         self._push_from(0)
 
     def _index(self, size: int) -> _Pairs:
@@ -211,7 +221,7 @@ class PairIndex:
 
     def _push_from(self, first_entry: int) -> None:
         for heap in self._heaps.values():
-            heap.push(self._pairs.key, self._pairs.counts, first_entry, int(self._pairs.used[0]))
+            heap.push(self._pairs.key, self._pairs.weight, first_entry, int(self._pairs.used[0]))
 
     @property
     def train_tokens(self) -> Int64s:
@@ -223,22 +233,35 @@ class PairIndex:
         """(languages,) tokens of the development sentences under the merges so far."""
         return self._text.dev_tokens
 
+    def weighted_tokens(self, language: int) -> int:
+        """Tokens of a language's corpus and sentences under the merges so far, weighed as its pairs are."""
+        in_corpus, in_sentences = self._weights[language]
+        return int(in_corpus * self.train_tokens[language] + in_sentences * self.dev_tokens[language])
+
+    def uses(self, language: int, num_ids: int) -> Int64s:
+        """(num_ids,) weight of all places where each token stands in a language's texts now."""
+        text = self._text
+        found = (text.language[text.piece] == language) & (text.tokens != NONE)
+        uses = np.zeros(num_ids, np.int64)
+        np.add.at(uses, text.tokens[found], text.weight[text.piece[found]])
+        return uses
+
     def best(self, language: int) -> tuple[int, int, int] | None:
-        """The most frequent pair of a language as (left, right, count), ties to the smaller ids; None: none is left."""
-        entry = self._heaps[language].best(self._pairs.key, self._pairs.counts)
+        """The heaviest pair of a language as (left, right, weight), ties to the smaller ids; None: none is left."""
+        entry = self._heaps[language].best(self._pairs.key, self._pairs.weight)
         if entry is None:
             return None
         key = int(self._pairs.key[entry])
-        return key >> ID_BITS & _ID_MASK, key & _ID_MASK, int(self._pairs.counts[entry])
+        return key >> ID_BITS & _ID_MASK, key & _ID_MASK, int(self._pairs.weight[entry])
 
     def reject_best(self, language: int) -> None:
         """Never offer the current best pair of a language again."""
         self._heaps[language].pop(self._pairs.key)
 
-    def count(self, language: int, left: int, right: int) -> int:
-        """Occurrences of a pair in one language's corpus text."""
+    def weight(self, language: int, left: int, right: int) -> int:
+        """Weight of a pair in one language."""
         entry = find(self._pairs.keys, self._pairs.slots, pair_key(language, left, right))
-        return int(self._pairs.counts[entry]) if entry >= 0 else 0
+        return int(self._pairs.weight[entry]) if entry >= 0 else 0
 
     def merge(self, left: int, right: int, new: int) -> None:
         """Replace a pair by a token that no text holds yet."""
@@ -262,6 +285,6 @@ def _with_room(pairs: _Pairs, more: int) -> _Pairs:
         keys=keys,
         slots=slots,
         key=np.concatenate([pairs.key, np.empty(extra, np.int64)]),
-        counts=np.concatenate([pairs.counts, np.empty(extra, np.int64)]),
+        weight=np.concatenate([pairs.weight, np.empty(extra, np.int64)]),
         head=np.concatenate([pairs.head, np.empty(extra, np.int32)]),
     )

@@ -9,7 +9,7 @@ everywhere. On a text without marks the two regexes match the same, so its ids s
 import copy
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from tokenizers import Tokenizer
@@ -101,3 +101,20 @@ class PreTokenizer:
         if self._pre_tokenizer is None:
             return [normal] if normal else []
         return [piece for piece, _ in self._pre_tokenizer.pre_tokenize_str(normal)]
+
+
+def pieces_relative(tokenizer: BpeTokenizer, sentences: Mapping[str, Sequence[str]]) -> dict[str, float] | None:
+    """Pre-tokens per language relative to the first: no tokenizer with this pre-tokenizer can need fewer tokens.
+
+    None where nothing is cut before merges (SentencePiece).
+
+    Args:
+        tokenizer: what cuts.
+        sentences: the same sentences in every language.
+    """
+    if tokenizer.kind == "sentencepiece":
+        return None
+    cut = PreTokenizer(tokenizer)
+    pieces = {code: sum(len(cut.pieces(s)) for s in lines) for code, lines in sentences.items()}
+    unit = next(iter(pieces.values()))
+    return {code: round(count / unit, 4) for code, count in pieces.items()}

@@ -1,11 +1,13 @@
 """Two tokens in, a verdict out: may they become one new token of this language?
 
 The rules are ours. They keep new tokens to what a reader of the language would take for a piece of a word: letters and
-marks of the language's own scripts, at most one space and that in front, no digits, nothing of the keyboard's
-punctuation (English and code need it), whole characters, and whole clusters where characters are joined.
+marks of the language's own scripts, at most one space and that in front (some languages: several whole words), no
+digits, nothing of the keyboard's punctuation (English and code need it), whole characters, and whole clusters where
+characters are joined.
 """
 
-from collections.abc import Sequence
+from collections.abc import Container, Mapping, Sequence
+from types import MappingProxyType
 
 from seallm.languages import Language
 from seallm.vocab.scripts import (
@@ -26,12 +28,20 @@ class TokenRules:
 
     Args:
         languages: the language of each number that the learner uses.
-        max_characters: longest new token, a space in front not counted.
+        max_characters: longest new token of each language, a space in front not counted.
+        superwords: by number, the languages whose tokens may cross spaces, and the words that those are made of.
+        targets: spellings of the only tokens allowed; None: no such limit.
     """
 
-    def __init__(self, languages: Sequence[Language], max_characters: int) -> None:
+    def __init__(
+        self,
+        languages: Sequence[Language],
+        max_characters: Sequence[int],
+        superwords: Mapping[int, Container[str]] = MappingProxyType({}),
+        targets: Container[str] | None = None,
+    ) -> None:
         self._scripts = [frozenset(language.scripts) for language in languages]
-        self._max_characters = max_characters
+        self._max_characters, self._superwords, self._targets = max_characters, superwords, targets
 
     def objection(self, left: bytes, right: bytes, language: int) -> str | None:
         """Why the two must not be merged; None where they may."""
@@ -63,8 +73,15 @@ class TokenRules:
         word = text.removeprefix(" ")
         if len(text) == 1 and (is_shared_sign(text) or script_of(text) in self._scripts[language]):
             return None  # one character put together from its bytes: digits and signs too
-        if len(word) > self._max_characters:
+        if len(word) > self._max_characters[language]:
             return "too long"
+        across = " " in word and language in self._superwords
+        objection = self._superword_objection(text, language) if across else self._word_objection(word, language)
+        if objection is None and self._targets is not None and text not in self._targets:
+            return "not in the target vocabulary"
+        return objection
+
+    def _word_objection(self, word: str, language: int) -> str | None:
         for character in word:
             if is_digit(character):
                 return "digit"
@@ -73,6 +90,14 @@ class TokenRules:
         if len(word) > 1 and splits_cluster(word):
             return "begins or ends inside a cluster"
         return None
+
+    def _superword_objection(self, text: str, language: int) -> str | None:
+        """A token across spaces must be whole words: a space in front of each, each a word that is often met."""
+        before, *words = text.split(" ")
+        if before or not all(word in self._superwords[language] for word in words):
+            return "crosses a space into part of a word"
+        objections = [self._word_objection(word, language) for word in words]
+        return next((objection for objection in objections if objection is not None), None)
 
 
 def splits_cluster(word: str) -> bool:

@@ -16,13 +16,14 @@ from seallm.base.errors import VocabError
 from seallm.base.files import write_json
 from seallm.base.runtime import progress
 from seallm.languages import load_languages
-from seallm.recipe import Vocab
-from seallm.vocab.base_tokenizer import BpeTokenizer, load_bpe, parse_bpe
-from seallm.vocab.certificate import Check, Samples, certify, cluster_share
+from seallm.recipe_vocab import Vocab
+from seallm.vocab.base_tokenizer import BpeTokenizer, load_bpe
+from seallm.vocab.certificate import Samples, certificate, certify, demand
 from seallm.vocab.compression import measure_compression
 from seallm.vocab.expansion import Expansion, LanguageTexts, expand
 from seallm.vocab.extend import extended_document, write_tokenizer
-from seallm.vocab.pretokenizer import PreTokenizer, has_marks, letters_only_patterns, repair
+from seallm.vocab.sentencepiece_extension import SENTENCEPIECE_FILE, model_file_of, with_all_splits, write_model
+from seallm.vocab.superwords import prepared_base
 from seallm.vocab.texts import corpus_texts, parallel_sentences
 
 SAMPLE_MEGABYTES, SAMPLE_CHARACTERS = 0.05, 300
@@ -46,23 +47,34 @@ def run(settings: Vocab, context: StageContext) -> None:
         raise VocabError(f"The recipe's only language is {context.languages[0]!r}: there is nothing to extend for")
     folder = context.inputs["base"] / "model"
     base = load_bpe(folder)
+    model_file, new_model_file = model_file_of(base, folder), context.out / "tokenizer" / SENTENCEPIECE_FILE
     parallel = context.resolve(settings.parallel)
     development = parallel_sentences(parallel, "dev", context.languages)
     test = parallel_sentences(parallel, "test", context.languages)
-    to_extend = _with_marks(base, development)
+    if settings.target_vocabulary is not None:
+        settings = settings.model_copy(update={"target_vocabulary": str(context.resolve(settings.target_vocabulary))})
+    languages = list(load_languages(context.languages).values())
+    to_extend = prepared_base(base, development, languages, settings.superwords)
     with timed(context.timings, "learn_seconds"), progress("new tokens", settings.new_tokens, context.runtime) as task:
         expansion = expand(to_extend, _texts(settings, context, development), settings, task.advance)
     merges = [(m.left, m.right, m.new_id) for m in expansion.learned.merges]
     symbols = {symbol.token: symbol.new_id for symbol in expansion.symbols}
-    write_tokenizer(folder, extended_document(to_extend, symbols, merges), context.out / "tokenizer")
+    document = extended_document(to_extend, symbols, merges)
+    if model_file:
+        document = with_all_splits(document, to_extend)
+    write_tokenizer(folder, document, context.out / "tokenizer")
     extended = load_bpe(context.out / "tokenizer")
+    if model_file:
+        write_model(model_file, base, extended, new_model_file)
     write_json(context.out / "tokens_added.json", _tokens_added(expansion, extended))
     with timed(context.timings, "certify_seconds"):
-        checks = certify(base, extended, _samples(context, development, test), context.seed)
-        write_json(context.out / "certificate.json", _certificate(checks, base, extended, expansion, development))
+        files = (model_file, new_model_file) if model_file else None
+        checks = certify(base, extended, _samples(context, development, test), context.seed, files)
+        found = certificate(checks, base, extended, development, settings.row_multiple)
+        write_json(context.out / "certificate.json", {**found, "by_language": expansion.by_language()})
     compression = measure_compression(base.tokenizer, extended.tokenizer, test)
     write_json(context.out / "compression.json", compression)
-    _demand(checks)
+    demand(checks)
     context.counts.update(
         new_tokens=settings.new_tokens,
         symbols=len(symbols),
@@ -70,13 +82,6 @@ def run(settings: Vocab, context: StageContext) -> None:
         before=compression["before"],
         after=compression["after"],
     )
-
-
-def _with_marks(base: BpeTokenizer, development: Sentences) -> BpeTokenizer:
-    """The base with a regex that admits marks, where its own does not and a language writes them."""
-    if letters_only_patterns(base.document) and has_marks(s for sentences in development.values() for s in sentences):
-        return parse_bpe(repair(base.document), base.where)
-    return base
 
 
 def _texts(settings: Vocab, context: StageContext, development: Sentences) -> list[LanguageTexts]:
@@ -100,7 +105,7 @@ def _samples(context: StageContext, development: Sentences, test: Sentences) -> 
 
 def _tokens_added(expansion: Expansion, extended: BpeTokenizer) -> dict[str, Any]:
     symbols = [(s.new_id, s.token, s.language, s.count) for s in expansion.symbols]
-    merges = [(m.new_id, m.token, expansion.languages[m.language], m.count) for m in expansion.learned.merges]
+    merges = [(m.new_id, m.token, expansion.languages[m.language], m.occurrences) for m in expansion.learned.merges]
     names = {number: expansion.languages[number] for number in expansion.learned.stopped}
     return {
         "by_language": expansion.by_language(),
@@ -112,45 +117,3 @@ def _tokens_added(expansion: Expansion, extended: BpeTokenizer) -> dict[str, Any
             for i, t, code, n in symbols + merges
         ],
     }
-
-
-def _certificate(
-    checks: Sequence[Check], base: BpeTokenizer, extended: BpeTokenizer, expansion: Expansion, development: Sentences
-) -> dict[str, Any]:
-    return {
-        "passed": all(check.offence is None for check in checks),
-        "checks": [
-            {"claim": c.claim, "passed": c.offence is None, "figures": dict(c.figures), "offence": c.offence}
-            for c in checks
-        ],
-        "kind": base.kind,
-        "vocabulary_before": base.next_id,
-        "vocabulary_after": extended.next_id,
-        "by_language": expansion.by_language(),
-        "whole_cluster_share": round(cluster_share(base, extended), 4),
-        "pre_tokenizer": {
-            "letters_only_patterns": letters_only_patterns(base.document),
-            "repaired": base.document.get("pre_tokenizer") != extended.document.get("pre_tokenizer"),
-            "pieces_before": _pieces_relative(base, development),
-            "pieces_after": _pieces_relative(extended, development),
-        },
-    }
-
-
-def _pieces_relative(tokenizer: BpeTokenizer, sentences: Sentences) -> dict[str, float] | None:
-    """Pre-tokens per language relative to the first: no tokenizer with this pre-tokenizer can need fewer tokens.
-
-    None where nothing is cut before merges (SentencePiece).
-    """
-    if tokenizer.kind == "sentencepiece":
-        return None
-    cut = PreTokenizer(tokenizer)
-    pieces = {code: sum(len(cut.pieces(s)) for s in lines) for code, lines in sentences.items()}
-    unit = next(iter(pieces.values()))
-    return {code: round(count / unit, 4) for code, count in pieces.items()}
-
-
-def _demand(checks: Sequence[Check]) -> None:
-    failed = [f"{check.claim}: {check.offence}" for check in checks if check.offence is not None]
-    if failed:
-        raise VocabError(f"The extended tokenizer failed its certificate. {'; '.join(failed)}")

@@ -40,18 +40,19 @@ def _table_texts(path: Path) -> Iterator[str]:
         raise DataError(f"{path} is not a Parquet table of documents with a `text` column: {error}") from None
 
 
-def parallel_sentences(folder: Path, half: str, languages: Sequence[str]) -> dict[str, list[str]]:
-    """The same sentences in every language, from `<half>.<language>.txt`, one a line.
+def parallel_sentences(folder: Path, half: str | None, languages: Sequence[str]) -> dict[str, list[str]]:
+    """The same sentences in every language, from `<half>.<language>.txt`, one a line; without halves `<language>.txt`.
 
     Raises:
         DataError: a file is missing, not UTF-8, has an empty line, or is longer or shorter than the first language's.
     """
-    sentences = {language: _lines(folder / f"{half}.{language}.txt") for language in languages}
+    names = {language: f"{half}.{language}.txt" if half else f"{language}.txt" for language in languages}
+    sentences = {language: _lines(folder / name) for language, name in names.items()}
     first = languages[0]
     for language in languages:
         if len(sentences[language]) != len(sentences[first]):
             raise DataError(
-                f"{folder / half}.{language}.txt has {len(sentences[language])} lines and {half}.{first}.txt has "
+                f"{folder / names[language]} has {len(sentences[language])} lines and {names[first]} has "
                 f"{len(sentences[first])}. Parallel files need the same sentence on the same line of each"
             )
     return sentences
