@@ -51,13 +51,13 @@ class StageKind:
 KINDS = (
     StageKind("base", "seallm.train.base:run", version=2),
     StageKind("corpus", "seallm.corpus.build:run", uses_languages=True, version=4),
-    StageKind("vocab", "seallm.vocab.stage:run", ("base", "corpus"), version=2),
+    StageKind("vocab", "seallm.vocab.stage:run", ("base", "corpus"), version=3),
     StageKind("pretrain", "seallm.train.pretrain:run", ("model", "corpus", "vocab"), version=3),
     StageKind("hybrid", "seallm.train.hybrid:run", ("model", "corpus"), version=2),
     StageKind("sft", "seallm.train.sft:run", ("model",), uses_languages=True, version=2),
     StageKind("prefer", "seallm.prefer.stage:run", ("model",), version=2),
     StageKind("dpo", "seallm.train.dpo:run", ("model", "prefer"), version=2),
-    StageKind("evaluate", "seallm.evaluate.stage:run", ("corpus", "vocab", *MODEL_STAGES), version=2),
+    StageKind("evaluate", "seallm.evaluate.stage:run", ("corpus", "vocab", *MODEL_STAGES), version=3),
     StageKind(
         "report", "seallm.evaluate.report:run", ("corpus", "vocab", *MODEL_STAGES, "prefer", "evaluate"), version=2
     ),

@@ -17,8 +17,8 @@ import pyarrow.parquet as pq
 from seallm.base.errors import DataError
 from seallm.base.files import atomic_writer, file_fingerprint, files_under, read_json, write_json, write_text
 from seallm.base.records import DOCUMENT_SCHEMA
+from seallm.canonical.repair import repair
 from seallm.corpus.raw_records import RawDocument
-from seallm.corpus.repair import repair
 from seallm.corpus.sources import read_documents
 from seallm.parallel_folder import Parallel, read_parallel
 from seallm.vocab.base_tokenizer import TOKENIZER_FILE
