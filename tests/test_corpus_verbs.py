@@ -32,7 +32,7 @@ def corpus(crawl: Path) -> Path:
         exam.write_text(json.dumps([text]), encoding="utf-8")
     out = crawl.parent / "corpus"
     files = sorted(map(str, crawl.iterdir()))
-    options = ["--languages", ",".join(LANGUAGES), "--workers", "1", "--decontaminate", *map(str, exams)]
+    options = ["--languages", ", ".join(LANGUAGES), "--workers", "1", "--decontaminate", *map(str, exams)]
     result = CliRunner().invoke(app, ["build", "--input", *files, "--out", str(out), *options])
     assert result.exit_code == 0, result.output
     assert "Written to" in result.stdout
