@@ -60,6 +60,7 @@ def build(
     from seallm.plan import run_alone
     from seallm.recipe_file import check_recipe
 
+    _check_apart(inputs, out)
     values: dict[str, Any] = {
         "name": "corpus",
         "languages": _codes(languages) if languages else list(known_languages()),
@@ -128,6 +129,16 @@ def fit(
         for name, shares in (("today", found.dropped_now), ("fitted", found.dropped_fitted)):
             dropped = ", ".join(f"{reason} {share:.2%}" for reason, share in shares.items()) or "none"
             typer.echo(f"# dropped of these documents, {name}: {dropped}")
+
+
+def _check_apart(inputs: list[str], out: Path) -> None:
+    from seallm.base.errors import DataError
+
+    for name in inputs:
+        if out.resolve().is_relative_to(Path(name).resolve()):
+            raise DataError(
+                f"--out {out} lies in the input {name}: the next run would read it. Give a folder beside it"
+            )
 
 
 def _codes(languages: str) -> list[str]:
