@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from seallm.base.errors import DataError
 from seallm.corpus_verbs import app
 from tests.corpus.small_crawl import LANGUAGES, rows, variant, write_crawl
 
@@ -32,7 +33,7 @@ def corpus(crawl: Path) -> Path:
         exam.write_text(json.dumps([text]), encoding="utf-8")
     out = crawl.parent / "corpus"
     files = sorted(map(str, crawl.iterdir()))
-    options = ["--languages", ",".join(LANGUAGES), "--workers", "1", "--decontaminate", *map(str, exams)]
+    options = ["--languages", ", ".join(LANGUAGES), "--workers", "1", "--decontaminate", *map(str, exams)]
     result = CliRunner().invoke(app, ["build", "--input", *files, "--out", str(out), *options])
     assert result.exit_code == 0, result.output
     assert "Written to" in result.stdout
@@ -54,6 +55,14 @@ def test_what_is_finished_is_not_done_again(crawl: Path, corpus: Path) -> None:
     result = CliRunner().invoke(app, ["build", "--input", *files, "--out", str(corpus), *options])
     assert "Already finished" in result.stdout
     assert (corpus / "manifest.json").stat().st_mtime_ns == manifest
+
+
+def test_the_output_may_not_lie_in_the_input(crawl: Path) -> None:
+    with pytest.raises(DataError, match="lies in the input"):
+        CliRunner().invoke(
+            app, ["build", "--input", str(crawl), "--out", str(crawl / "corpus")], catch_exceptions=False
+        )
+    assert not (crawl / "corpus").exists()
 
 
 def test_why(corpus: Path) -> None:

@@ -60,9 +60,10 @@ def build(
     from seallm.plan import run_alone
     from seallm.recipe_file import check_recipe
 
+    _check_apart(inputs, out)
     values: dict[str, Any] = {
         "name": "corpus",
-        "languages": languages.split(",") if languages else list(known_languages()),
+        "languages": _codes(languages) if languages else list(known_languages()),
         "base": {"model": "none"},  # a recipe has one; nothing here reads it
         "compute": {"engine": engine, **({"workers": workers} if workers else {})},
         "corpus": {"inputs": inputs, "benchmarks": decontaminate or []},
@@ -123,11 +124,26 @@ def fit(
     """Read thresholds of the quality rules off documents you trust, as text for a language file."""
     from seallm.corpus.fit_quality import fit_quality, toml_text
 
-    for code, found in fit_quality(reference, languages.split(",")).items():
+    for code, found in fit_quality(reference, _codes(languages)).items():
         typer.echo(f"# {code}.toml, from {found.documents:,} documents\n{toml_text(found)}")
         for name, shares in (("today", found.dropped_now), ("fitted", found.dropped_fitted)):
             dropped = ", ".join(f"{reason} {share:.2%}" for reason, share in shares.items()) or "none"
             typer.echo(f"# dropped of these documents, {name}: {dropped}")
+
+
+def _check_apart(inputs: list[str], out: Path) -> None:
+    from seallm.base.errors import DataError
+
+    for name in inputs:
+        if out.resolve().is_relative_to(Path(name).resolve()):
+            raise DataError(
+                f"--out {out} lies in the input {name}: the next run would read it. Give a folder beside it"
+            )
+
+
+def _codes(languages: str) -> list[str]:
+    """`en, th` and `en,th` alike."""
+    return languages.replace(",", " ").split()
 
 
 def _print_funnel(folder: Path, console: "Console") -> None:

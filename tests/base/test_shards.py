@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from seallm.base.errors import ProcessError
 from seallm.base.files import write_text
 from seallm.base.runtime import Runtime
 from seallm.base.shards import map_shards
@@ -39,6 +40,18 @@ def test_an_error_is_not_swallowed(tmp_path: Path, workers: int) -> None:
     with pytest.raises(ValueError, match="unlucky"):
         map_shards(square, [1, 13], results, "squares", Runtime(workers=workers, show_progress=False))
     assert not results[1].exists()
+
+
+def die(shard: int, result: Path) -> None:
+    if shard == 13:
+        os.kill(os.getpid(), signal.SIGKILL)
+    write_text(result, "done")
+
+
+def test_a_killed_worker_is_told_in_a_line(tmp_path: Path) -> None:
+    results = [tmp_path / f"{n}.txt" for n in (1, 13)]
+    with pytest.raises(ProcessError, match="A worker process was killed while 'deaths' ran"):
+        map_shards(die, [1, 13], results, "deaths", Runtime(workers=2, show_progress=False))
 
 
 def note_surroundings(shard: str, result: Path) -> None:

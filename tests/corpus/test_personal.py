@@ -241,3 +241,8 @@ def test_more_candidates_than_room() -> None:
 def test_a_table_of_numbers_takes_no_longer_than_its_length() -> None:
     # a run of digits has no end here: every group starts stretches of its own
     assert mask("12 345 678 " * 5_000) == "12 345 678 " * 5_000
+
+
+def test_a_list_of_addresses_takes_no_longer_than_its_length() -> None:
+    # each was once held against all before it
+    assert mask("somchai@gmail.com " * 50_000) == "<email> " * 50_000

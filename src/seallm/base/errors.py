@@ -44,7 +44,7 @@ class CheckpointError(SeallmError):
 
 
 class ProcessError(SeallmError):
-    """Processes that train together could not start, or one of them ended."""
+    """Processes that work together could not start, or one of them ended."""
 
 
 class WorkspaceError(SeallmError):

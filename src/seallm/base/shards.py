@@ -11,10 +11,12 @@ import multiprocessing
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.context import BaseContext
 from pathlib import Path
 from typing import Literal, TypeVar
 
+from seallm.base.errors import ProcessError
 from seallm.base.processes import end_with_parent
 from seallm.base.ray_shards import run_on_ray
 from seallm.base.runtime import Runtime, progress
@@ -45,6 +47,7 @@ def map_shards(
 
     Raises:
         MissingExtra: the engine is `ray`, and Ray is not installed.
+        ProcessError: a worker was killed.
         Exception: the first error of any shard; the others' finished results stay.
     """
     missing = [(s, r) for s, r in zip(shards, results, strict=True) if not r.exists()]
@@ -67,6 +70,11 @@ def map_shards(
                 for future in as_completed(futures):
                     future.result()
                     task.advance()
+            except BrokenProcessPool:
+                raise ProcessError(
+                    f"A worker process was killed while {title!r} ran, as a rule because memory ran out. Run the same "
+                    "command again with fewer workers or more memory; what is finished is kept"
+                ) from None
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise

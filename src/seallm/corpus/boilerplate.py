@@ -54,7 +54,7 @@ _ANCHORED = re.compile(f"{LINK}([^{LINK}{LINK_END}]*){LINK_END}?")
 
 
 def noise_selectors(html: str) -> list[str]:
-    """CSS selectors of the first elements whose `class` or `id` names a part of a frame, in the page's order."""
+    """CSS selectors of the first elements whose `class` or `id` names a part of the frame, in the page's order."""
     classes = dict.fromkeys(map("".join, _CLASS.findall(html)))
     ids = dict.fromkeys(map("".join, _ID.findall(html)))
     selectors = [f'[class="{value}"]' for value in classes if names_noise(value)]

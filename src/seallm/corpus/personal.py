@@ -7,7 +7,9 @@ Masking twice changes nothing.
 """
 
 import re
+from bisect import bisect
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import NamedTuple
 
 import numpy as np
@@ -131,20 +133,31 @@ def _spans(content: bytes, candidates: npt.NDArray[np.int64], language: str) -> 
     """First byte, byte after the last and type of all personal data of a text, in order and apart."""
     found = []
     for _, first, last, kind in candidates.tolist():
-        left = to_ascii(content[max(0, first - REACH_BYTES) : first].decode(errors="ignore"))
+        left = content[max(0, first - REACH_BYTES) : first].decode(errors="ignore")
         raw = content[first:last].decode()
         right = to_ascii(content[last : last + _RIGHT_BYTES].decode(errors="ignore"))
-        for start, end, type_ in judge_candidate(kind, left, to_ascii(raw), right, language):
-            lead = content[:first].decode(errors="ignore")[start:] if start < 0 else ""
-            begin = first - len(lead.encode()) if start < 0 else first + len(raw[:start].encode())
-            tail = right[: end - len(raw)] if end > len(raw) else ""
-            found.append((begin, first + len(raw[:end].encode()) + len(tail), type_))
-    # an address holds digits of its own: of two that overlap, the longer one is the thing itself
+        places = _byte_places(raw)
+        for start, end, type_ in judge_candidate(kind, to_ascii(left), to_ascii(raw), right, language):
+            begin = first + places[start] if start >= 0 else first - len(left[start:].encode())
+            tail = max(0, end - len(raw))
+            found.append((begin, first + places[end - tail] + len(right[:tail].encode()), type_))
+    return _apart(found)
+
+
+def _byte_places(text: str) -> Sequence[int]:
+    """The byte at which each character starts, and that behind the last."""
+    return range(len(text) + 1) if text.isascii() else [0, *accumulate(len(c.encode()) for c in text)]
+
+
+def _apart(found: list[tuple[int, int, int]]) -> list[tuple[int, int, int]]:
+    """Of two spans that overlap the longer one, in order: an address holds digits of its own."""
     chosen: list[tuple[int, int, int]] = []
     for span in sorted(found, key=lambda s: (s[0] - s[1], s[0])):
-        if all(span[1] <= other[0] or other[1] <= span[0] for other in chosen):
-            chosen.append(span)
-    return sorted(chosen)
+        place = bisect(chosen, span)
+        neighbours = chosen[max(0, place - 1) : place + 1]
+        if all(span[1] <= other[0] or other[1] <= span[0] for other in neighbours):
+            chosen.insert(place, span)
+    return chosen
 
 
 def _replace(content: bytes, spans: Sequence[tuple[int, int, int]], placeholders: Sequence[bytes]) -> bytes:
