@@ -49,7 +49,11 @@ def measure_peers(arguments: Namespace) -> dict[str, Any]:
         tokenizer = Tokenizer.from_str(json.dumps(extended_document(base, symbols, merges)))
         rows = {t: summary({c: count_tokens(tokenizer, s) for c, s in v.items()}, units[t]) for t, v in tests.items()}
         before = {t: count_tokens(base.tokenizer, v["en"]) / units[t] for t, v in tests.items()}
-        results[name] = {"processor_seconds": round(seconds, 1), "new_tokens": len(symbols) + len({m[2] for m in merges}), **rows}
+        results[name] = {
+            "processor_seconds": round(seconds, 1),
+            "new_tokens": len(symbols) + len({m[2] for m in merges}),
+            **rows,
+        }
         for test, row in rows.items():
             english = row["ratios"]["en"] / before[test] - 1
             print(

@@ -157,9 +157,7 @@ def _count(base: BpeTokenizer, texts: Sequence[LanguageTexts], settings: Vocab) 
     shares = [0.0] + [settings.development_share] * (len(texts) - 1)
     weights = [occurrence_weights(*both) for both in zip(train, dev, shares, strict=True)]
     superwords = {
-        number: usual_words(train[number])
-        for number, language in enumerate(languages)
-        if language.code in crossing
+        number: usual_words(train[number]) for number, language in enumerate(languages) if language.code in crossing
     }
     return _Counted(train, dev, np.array(weights, np.int64), superwords)
 
