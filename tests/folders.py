@@ -1,4 +1,4 @@
-"""What a run folder holds, for comparing two runs byte for byte: manifest times and the report's timings aside."""
+"""What a run folder holds, for comparing two runs byte for byte: times in manifest, report and timings.jsonl aside."""
 
 import hashlib
 import json
@@ -22,4 +22,7 @@ def digest(path: Path) -> str:
 
 def digests(run: Path) -> dict[str, str]:
     """Hash of every file of a run, by relative path."""
-    return {str(p.relative_to(run)): digest(p) for p in sorted(run.rglob("*")) if p.is_file() and p.name != ".lock"}
+    left_out = (".lock", "timings.jsonl")
+    return {
+        str(p.relative_to(run)): digest(p) for p in sorted(run.rglob("*")) if p.is_file() and p.name not in left_out
+    }

@@ -9,15 +9,16 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "src" / "seallm"
 MAX_FILE_LINES, MAX_FUNCTION_LINES = 350, 60
-FLOOR = {"base", "languages", "recipe", "recipe_corpus", "recipe_section", "recipe_vocab"}
+FLOOR = {"base", "languages", "recipe", "recipe_corpus", "recipe_section", "recipe_training", "recipe_vocab"}
 STAGE_PACKAGES = {"corpus", "vocab", "train", "prefer", "evaluate", "serve"}
 MAY_IMPORT: dict[str, set[str]] = {
     "base": set(),
     "languages": {"base"},
     "recipe_section": {"base"},
     "recipe_corpus": {"base", "recipe_section"},
+    "recipe_training": {"base", "recipe_section"},
     "recipe_vocab": {"base", "languages", "recipe_section"},
-    "recipe": {"base", "languages", "recipe_corpus", "recipe_section", "recipe_vocab"},
+    "recipe": {"base", "languages", "recipe_corpus", "recipe_section", "recipe_training", "recipe_vocab"},
     "recipe_file": FLOOR,
     "estimate": FLOOR,
     "corpus": FLOOR,
@@ -27,7 +28,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "prefer": FLOOR | {"model"},
     "evaluate": FLOOR | {"model"},
     "serve": FLOOR | {"model"},
-    "plan": FLOOR | {"recipe_file", "estimate"},
+    "run_recipe": FLOOR | {"recipe_file"},
+    "plan": FLOOR | {"recipe_file", "run_recipe"},
+    "plan_table": FLOOR | {"plan", "estimate"},
     "summary": FLOOR | {"plan"},
     "corpus_verbs": FLOOR | {"plan", "recipe_file", "corpus"},
     "parallel_folder": FLOOR | {"corpus", "vocab"},
@@ -36,19 +39,26 @@ MAY_IMPORT: dict[str, set[str]] = {
     "vocab_plan": FLOOR | {"vocab", "vocab_alone"},
     "vocab_probe": FLOOR | {"model", "train", "vocab", "vocab_inputs"},
     "vocab_verbs": FLOOR | {"vocab", "vocab_alone", "vocab_plan", "vocab_probe"},
-    "cli": FLOOR | {"plan", "recipe_file", "summary", "serve", "corpus_verbs", "vocab_verbs"},
+    "train_verbs": FLOOR | {"plan", "run_recipe", "train"},
+    "cli": FLOOR
+    | {"plan", "plan_table", "recipe_file", "summary", "serve", "corpus_verbs", "train_verbs", "vocab_verbs"},
+    "__main__": {"cli"},
     "__init__": set(),
 }
 WITHOUT_TORCH = (
     "base",
     "languages",
     "recipe",
+    "recipe_training",
     "recipe_file",
     "estimate",
     "corpus",
     "vocab",
+    "run_recipe",
     "plan",
+    "plan_table",
     "corpus_verbs",
+    "train_verbs",
     "parallel_folder",
     "vocab_inputs",
     "vocab_alone",

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from seallm.base.errors import DataError, RecipeError
-from seallm.plan import Plan, describe, make_plan, run_plan
+from seallm.plan import Plan, make_plan, run_plan
+from seallm.plan_table import describe
 from seallm.recipe_file import load_recipe
 
 ROOT = Path(__file__).parents[1]
@@ -95,3 +96,13 @@ def test_only_and_from_want_what_they_read(tmp_path: Path) -> None:
         run_plan(quickstart_plan(tmp_path), lambda stage, state: None, only="sft")
     with pytest.raises(RecipeError, match=r"No stage 'stf'.* sft"):
         run_plan(quickstart_plan(tmp_path), lambda stage, state: None, start="stf")
+
+
+def test_steps_can_be_skipped_in_a_stage_that_is_under_way(tmp_path: Path) -> None:
+    before, after = quickstart_plan(tmp_path), quickstart_plan(tmp_path, "pretrain.skip_steps=[7]")
+    old, new = (plan.stage("pretrain").artifact for plan in (before, after))
+    assert old.fingerprint != new.fingerprint
+    (old.open_partial() / "work").write_text("done", encoding="utf-8")
+    assert (new.open_partial() / "work").is_file()
+    other = quickstart_plan(tmp_path, "pretrain.sequence_tokens=128").stage("pretrain").artifact
+    assert not (other.open_partial() / "work").exists()

@@ -42,7 +42,7 @@ def read(path: Path) -> Any:
 def full_bits_per_byte(run: Path) -> dict[str, list[float]]:
     """For each language: the base model's bits per byte, then those at the start and the end of pre-training."""
     lines = (run / "04-pretrain" / "bits_per_byte.jsonl").read_text().splitlines()
-    rows = [row for row in map(json.loads, lines) if row["full"]]
+    rows = [row for row in map(json.loads, lines) if row["full"] and row["tier"] == "all"]
     return {code: [row["bits_per_byte"] for row in rows if row["language"] == code] for code in ("en", *NEW)}
 
 

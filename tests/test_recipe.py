@@ -9,6 +9,10 @@ from seallm.recipe_file import input_paths, load_recipe, reference_page
 
 ROOT = Path(__file__).parents[1]
 RECIPES = sorted((ROOT / "recipes").glob("*.toml"))
+MIXTURE = (
+    'name = "x"\nlanguages = ["en", "th"]\n[base]\nmodel = "somewhere"\n[corpus]\ninputs = []\n[pretrain]\n'
+    '[[pretrain.mixtures]]\nname = "m"\ntiers = ["high"]\n'
+)
 MINIMAL = 'name = "x"\nlanguages = ["en", "th"]\n[base]\nmodel = "somewhere"\n'
 
 
@@ -51,6 +55,16 @@ def test_every_setting_is_documented() -> None:
         (MINIMAL.split("[base]")[0], "`base` is missing"),
         (MINIMAL + "[pretrain]\n[[pretrain.mixtures]]\nnam = 1\n", "`pretrain.mixtures.0.nam`; did you mean `name`"),
         (MINIMAL.replace('"x"', '"../x"'), "`name` = '../x'"),
+        (MIXTURE + "tokens = 9\n" + MIXTURE[MIXTURE.index("[[") :] + "tokens = 9\n", "two mixtures are named 'm'"),
+        (MIXTURE, "mixture 'm' needs either `tokens` or `epochs`"),
+        (MIXTURE + "tokens = 9\nepochs = 1.0\n", "mixture 'm' needs either `tokens` or `epochs`"),
+        (MIXTURE + "tokens = 9\nparallel_share = 0.1\n", "names no `parallel` folder"),
+        (MIXTURE + "tokens = 9\nshares = { th = 0.8, en = 0.3 }\n", "add up to more than 1"),
+        (MIXTURE + "tokens = 9\nshares = { th = 0.8 }\n", r"`shares` with that of en add up to 1\.05, more than 1"),
+        (MIXTURE + "tokens = 9\nshares = { vi = 0.1 }\n", "'vi' is not one of the recipe's languages: en, th"),
+        (MIXTURE + "tokens = 9\ndynamic.targets = { en = 1.0 }\n", "`targets` lacks th"),
+        (MIXTURE + "tokens = 9\ndynamic.strenght = 1.0\n", "did you mean `strength`"),
+        (MINIMAL + "[sft]\nconversations = []\nlanguage_caps = { fr = 0.1 }\n", r"sft\.language_caps: 'fr' is not one"),
     ],
 )
 def test_mistakes_are_named(tmp_path: Path, text: str, message: str) -> None:

@@ -9,7 +9,7 @@ from sentencepiece import SentencePieceProcessor
 from transformers import AutoTokenizer
 from typer.testing import CliRunner, Result
 
-from seallm.base.errors import DataError, RecipeError, VocabError
+from seallm.base.errors import DataError, RecipeError, VocabError, WorkspaceError
 from seallm.vocab import encoding_checks
 from seallm.vocab_verbs import app
 from tests.vocab.tiny import BASES, SAMPLE, sentencepiece_model, sentences, write_parallel
@@ -107,9 +107,10 @@ def test_certify_finds_what_was_broken_later(place: Path, extended: Path, tmp_pa
 
 def test_a_failed_certificate_leaves_no_result(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(encoding_checks, "MAX_CHANGED_SHARE", -1.0)
-    with pytest.raises(VocabError, match="failed its certificate"):
+    with pytest.raises(VocabError, match=r"failed its certificate.*All figures are in .*certificate\.json") as caught:
         run("extend", *options(place, "byte"), "--new-tokens", "50", "--out", str(tmp_path / "out"))
     assert not (tmp_path / "out").exists()
+    assert not read(Path(str(caught.value).rpartition(" in ")[2]))["passed"]
 
 
 def test_a_lone_sentencepiece_model(place: Path, tmp_path: Path) -> None:
@@ -227,6 +228,9 @@ def test_bad_input_is_one_clear_line(place: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="needs the base language and one more"):
         run("extend", *options(place, "byte")[:5], str(tmp_path / "one"), *options(place, "byte")[6:], *out)
     assert not (tmp_path / "out").exists()
+    with pytest.raises(WorkspaceError, match=r"one is there and was not written by seallm .*it would be replaced"):
+        run("extend", *options(place, "byte"), "--out", str(tmp_path / "one"))
+    assert (tmp_path / "one" / "en.txt").is_file()
 
 
 @pytest.mark.parametrize("verb", ["extend", "certify", "measure", "doctor", "plan", "probe"])

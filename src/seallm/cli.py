@@ -12,8 +12,9 @@ import typer
 
 from seallm import __version__
 from seallm.base.errors import SeallmError, workspace_error
-from seallm.base.runtime import calm_threads
+from seallm.base.runtime import calm_threads, own_place, return_memory
 from seallm.corpus_verbs import app as corpus_app
+from seallm.train_verbs import app as train_app
 from seallm.vocab_verbs import app as vocab_app
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ app = typer.Typer(
 )
 
 app.add_typer(corpus_app)
+app.add_typer(train_app)
 app.add_typer(vocab_app)
 
 RecipeFile = Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe, for example recipes/quickstart.toml")]
@@ -41,6 +43,7 @@ ModelPlace = Annotated[Path, typer.Argument(metavar="MODEL", help="A run, a stag
 def main() -> None:
     """Entry point: turn what a user can mend into one line."""
     calm_threads()
+    return_memory()
     try:
         app()
     except SeallmError as error:
@@ -88,7 +91,7 @@ def plan(recipe: RecipeFile, workspace: Workspace = Path("runs"), overrides: Ove
     from rich.console import Console
     from rich.table import Table
 
-    from seallm.plan import describe
+    from seallm.plan_table import describe
 
     made = _plan(recipe, workspace, overrides)
     table = Table(title=f"{made.recipe.name} in {made.folder}", title_justify="left")
@@ -127,6 +130,21 @@ def run(
 
     run_plan(made, announce, only=only, start=start)
     print_summary(made, console)
+
+
+@app.command(epilog="Example: torchrun --nproc-per-node 8 -m seallm stage pretrain my.toml")
+def stage(
+    name: Annotated[str, typer.Argument(metavar="STAGE", help="pretrain, hybrid, sft or dpo")],
+    recipe: RecipeFile,
+    workspace: Workspace = Path("runs"),
+    overrides: Overrides = None,
+) -> None:
+    """Train one stage as one of the processes that torchrun started, on one machine or many."""
+    from seallm.plan import run_shared_stage
+
+    was_run = run_shared_stage(_plan(recipe, workspace, overrides), name)
+    if own_place().rank == 0:
+        print(f"{name} {'done' if was_run else 'already finished'}")
 
 
 @app.command(epilog="Example: seallm chat runs/quickstart")

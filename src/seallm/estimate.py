@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from pydantic import BaseModel
 
 from seallm.base.places import Place, place_size, place_suffixes
-from seallm.recipe import Base, Dpo, Hybrid, Prefer, Pretrain, Sft, TrainBase
+from seallm.recipe import Base, Prefer
+from seallm.recipe_training import Dpo, Hybrid, Pretrain, Sft, TrainBase
 from seallm.recipe_vocab import Vocab
 
 UNPACKED_SHARE = {".gz": 4.0, ".zst": 4.5, ".parquet": 2.5}  # bytes of text for a stored byte, seen on web pages
@@ -31,7 +32,7 @@ def _tokens_and_disk(settings: BaseModel, text_bytes: float) -> tuple[float, flo
         case Base(train=TrainBase() as train):
             return train.steps * train.batch_tokens, parameters(train) * FLOAT_BYTES
         case Pretrain():
-            return sum(mixture.tokens for mixture in settings.mixtures), 0
+            return sum(mixture.tokens or 0 for mixture in settings.mixtures), 0
         case Hybrid():
             return settings.tokens, 0
         case Sft():

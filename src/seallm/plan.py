@@ -7,22 +7,27 @@ reads, and the seed: change one setting, and that stage and those that read it r
 
 import importlib
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel
 
 from seallm.base.artifacts import Artifact, StageContext, locked, stage_fingerprint, versions
-from seallm.base.errors import DataError, RecipeError
-from seallm.base.places import Place, place_fingerprint, place_name, place_size, places_under, resolve_place
-from seallm.base.runtime import Runtime, available_cores
-from seallm.estimate import estimate
+from seallm.base.errors import DataError, ProcessError, RecipeError
+from seallm.base.places import Place, place_fingerprint, place_name, places_under, resolve_place
+from seallm.base.processes import run_processes
+from seallm.base.runtime import Runtime, Training, available_cores, gpu_count, own_place
 from seallm.languages import known_languages, load_language
 from seallm.recipe import Compute, Recipe
 from seallm.recipe_file import input_paths
+from seallm.run_recipe import keep_recipe
 
+MAY_CHANGE_UNDER_WAY = ("skip_steps",)  # settings that a stage may be given while it is under way
 MODEL_STAGES = ("base", "pretrain", "hybrid", "sft", "dpo")
+SHARED_STAGES = MODEL_STAGES[1:]  # several processes can train them together
 
 
 @dataclass(frozen=True)
@@ -44,16 +49,18 @@ class StageKind:
 
 
 KINDS = (
-    StageKind("base", "seallm.train.base:run"),
-    StageKind("corpus", "seallm.corpus.build:run", uses_languages=True, version=3),
+    StageKind("base", "seallm.train.base:run", version=2),
+    StageKind("corpus", "seallm.corpus.build:run", uses_languages=True, version=4),
     StageKind("vocab", "seallm.vocab.stage:run", ("base", "corpus"), version=2),
-    StageKind("pretrain", "seallm.train.pretrain:run", ("model", "corpus", "vocab"), version=2),
-    StageKind("hybrid", "seallm.train.hybrid:run", ("model", "corpus")),
-    StageKind("sft", "seallm.train.sft:run", ("model",), uses_languages=True),
+    StageKind("pretrain", "seallm.train.pretrain:run", ("model", "corpus", "vocab"), version=3),
+    StageKind("hybrid", "seallm.train.hybrid:run", ("model", "corpus"), version=2),
+    StageKind("sft", "seallm.train.sft:run", ("model",), uses_languages=True, version=2),
     StageKind("prefer", "seallm.prefer.stage:run", ("model",), version=2),
-    StageKind("dpo", "seallm.train.dpo:run", ("model", "prefer")),
+    StageKind("dpo", "seallm.train.dpo:run", ("model", "prefer"), version=2),
     StageKind("evaluate", "seallm.evaluate.stage:run", ("corpus", "vocab", *MODEL_STAGES), version=2),
-    StageKind("report", "seallm.evaluate.report:run", ("corpus", "vocab", *MODEL_STAGES, "prefer", "evaluate")),
+    StageKind(
+        "report", "seallm.evaluate.report:run", ("corpus", "vocab", *MODEL_STAGES, "prefer", "evaluate"), version=2
+    ),
 )
 
 
@@ -135,8 +142,13 @@ def _plan_stage(
     # all language files count: identification tells a language from every other that it knows
     codes = known_languages() if kind.uses_languages else ()
     languages = [*recipe.languages, *(load_language(code).model_dump(mode="json") for code in codes)]
-    mark = stage_fingerprint(kind.name, kind.version, {"section": values, "languages": languages}, marks, recipe.seed)
-    return PlannedStage(kind, settings, Artifact(kind.name, folder, mark), inputs, files, missing)
+
+    def mark(section: dict[str, Any]) -> str:
+        decides = {"section": section, "languages": languages}
+        return stage_fingerprint(kind.name, kind.version, decides, marks, recipe.seed)
+
+    under_way = mark({name: value for name, value in values.items() if name not in MAY_CHANGE_UNDER_WAY})
+    return PlannedStage(kind, settings, Artifact(kind.name, folder, mark(values), under_way), inputs, files, missing)
 
 
 def _find_files(settings: BaseModel, recipe_folder: Path) -> tuple[tuple[Place, ...], tuple[str, ...]]:
@@ -165,12 +177,19 @@ def run_plan(
     Raises:
         DataError: a file that the recipe names is missing.
         RecipeError: a stage that `only` or `start` leaves out is read by the others, and is missing or out of date.
+        ProcessError: this is one of several processes of torchrun, which run one stage with `run_shared_stage`.
     """
+    if own_place().processes > 1:
+        raise ProcessError(
+            "A whole run starts its processes itself: call it without torchrun, or run one stage under torchrun with "
+            "`torchrun ... -m seallm stage NAME RECIPE`"
+        )
     names = [stage.kind.name for stage in plan.stages]
     first = names.index(plan.stage(only or start or names[0]).kind.name)
     last = first if only else len(names) - 1
     runtime = make_runtime(plan.recipe.compute)
     with locked(plan.folder):
+        keep_recipe(plan.folder, plan.recipe, plan.recipe_folder)
         for stage in plan.stages:
             stage.artifact.recover()
         chosen = plan.stages[first : last + 1]
@@ -192,12 +211,14 @@ def run_alone(name: str, recipe: Recipe, recipe_folder: Path, folder: Path) -> b
 
     Raises:
         DataError: a file that the settings name is missing.
+        WorkspaceError: something else lies in `folder`.
     """
     kind = next(kind for kind in KINDS if kind.name == name)
     stage = _plan_stage(kind, getattr(recipe, name), {}, recipe, recipe_folder, folder)
     plan = Plan(recipe, recipe_folder, folder.parent, (stage,))
     with locked(folder.parent, f".{folder.name}.lock"):
         stage.artifact.recover()
+        stage.artifact.check_place()
         if stage.artifact.is_finished():
             return False
         _check_inputs(plan, [stage])
@@ -221,53 +242,102 @@ def _check_inputs(plan: Plan, chosen: Sequence[PlannedStage]) -> None:
 
 def run_stage(plan: Plan, stage: PlannedStage, runtime: Runtime) -> None:
     """Run one stage into its partial folder, and put that in its place."""
-    module, _, name = stage.kind.function.partition(":")
-    function = getattr(importlib.import_module(module), name)
     started = time.perf_counter()
+    context = _context(plan, stage, stage.artifact.open_partial(), runtime)
+    count = num_processes(plan.recipe.compute) if stage.kind.name in SHARED_STAGES else 1
+    work = (stage.kind.function, stage.settings, context)
+    if count == 1:
+        counts, timings = run_function(*work)
+    elif plan.recipe.compute.engine == "ray":
+        counts, timings = importlib.import_module("seallm.train.ray_processes").run_on_ray(run_function, work, count)
+    else:
+        counts, timings = run_processes(run_function, work, count)
+    _finish(plan, stage, counts, timings, started)
+
+
+def run_shared_stage(plan: Plan, name: str) -> bool:
+    """As one of the processes that torchrun started, on one machine or many, run one stage together with the others.
+
+    The workspace must lie on storage that all machines see. Process 0 alone writes the manifest.
+
+    Returns:
+        False where the stage's result was there.
+
+    Raises:
+        RecipeError: the recipe has no such stage, it is none that trains, or a stage that it reads is missing.
+        ProcessError: the processes did not meet.
+    """
+    stage = plan.stage(name)
+    if name not in SHARED_STAGES:
+        raise RecipeError(f"Stage {name!r} is not shared by processes; those that are: {', '.join(SHARED_STAGES)}")
+    processes = importlib.import_module("seallm.train.processes")
+    runtime = make_runtime(plan.recipe.compute)
+    started = time.perf_counter()
+    processes.join(runtime)
+    is_first = own_place().rank == 0
+    with locked(plan.folder) if is_first else nullcontext():
+        _check_inputs(plan, [stage])
+        if is_first:
+            keep_recipe(plan.folder, plan.recipe, plan.recipe_folder)
+        if processes.from_first(stage.artifact.is_finished):
+            processes.leave()
+            return False
+        out = processes.from_first(stage.artifact.open_partial)
+        context = _context(plan, stage, out, runtime)
+        counts, timings = run_function(stage.kind.function, stage.settings, context)
+        if is_first:
+            _finish(plan, stage, counts, timings, started)
+    return True
+
+
+def run_function(function: str, settings: BaseModel, context: StageContext) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Call a stage's function, here or in each of several processes; returns its counts and timings."""
+    module, _, name = function.partition(":")
+    getattr(importlib.import_module(module), name)(settings, context)
+    if own_place().processes > 1:
+        importlib.import_module("seallm.train.processes").leave()
+    return context.counts, context.timings
+
+
+def _context(plan: Plan, stage: PlannedStage, out: Path, runtime: Runtime) -> StageContext:
     recipe = plan.recipe
-    context = StageContext(
-        out=stage.artifact.open_partial(),
-        inputs=stage.inputs,
-        languages=tuple(recipe.languages),
-        seed=recipe.seed,
-        runtime=runtime,
-        recipe_folder=plan.recipe_folder,
-    )
-    function(stage.settings, context)
+    return StageContext(out, stage.inputs, tuple(recipe.languages), recipe.seed, runtime, plan.recipe_folder)
+
+
+def _finish(plan: Plan, stage: PlannedStage, counts: dict[str, Any], timings: dict[str, Any], started: float) -> None:
+    """Write the manifest, and put the folder in its place."""
     stage.artifact.finish(
         {
             "settings": stage.settings.model_dump(mode="json"),
-            "seed": recipe.seed,
-            "languages": recipe.languages,
+            "seed": plan.recipe.seed,
+            "languages": plan.recipe.languages,
             "inputs": {name: folder.name for name, folder in stage.inputs.items()},
             "files": len(stage.files),
-            "counts": context.counts,
+            "counts": counts,
             "versions": versions(),
-            "timings": context.timings,
+            "timings": timings,
             "seconds": round(time.perf_counter() - started, 2),
         }
     )
 
 
+def num_processes(compute: Compute) -> int:
+    """Processes that train together on this machine: what the recipe says, else one per GPU, and one without."""
+    if compute.processes is not None:
+        return compute.processes
+    return max(1, gpu_count()) if compute.device != "cpu" else 1
+
+
 def make_runtime(compute: Compute) -> Runtime:
     """The machine as the recipe wants it used."""
     cores = available_cores()
+    together = own_place().processes if own_place().processes > 1 else compute.processes or 1
+    training = Training(**{field.name: getattr(compute, field.name) for field in fields(Training)})
     return Runtime(
-        compute.workers or cores, compute.threads or cores, compute.device, compute.dtype, engine=compute.engine
+        workers=compute.workers or cores,
+        threads=compute.threads or max(1, cores // together),
+        device=compute.device,
+        dtype=compute.dtype,
+        engine=compute.engine,
+        training=training,
     )
-
-
-def describe(plan: Plan) -> Iterator[tuple[str, str, str, str]]:
-    """Rows (stage, state, reads, estimate) for `seallm plan`."""
-    for stage in plan.stages:
-        state = "finished" if stage.artifact.is_finished() else ("changed" if stage.artifact.manifest() else "to do")
-        megabytes = sum(map(place_size, stage.files)) / 1e6
-        reads = [folder.name for folder in stage.inputs.values()]
-        reads += [f"{len(stage.files)} files, {megabytes:.1f} MB"] if stage.files else []
-        reads += [f"MISSING: {line}" for line in stage.missing]
-        yield (
-            stage.kind.name,
-            state,
-            ", ".join(dict.fromkeys(reads)),
-            estimate(stage.kind.name, stage.settings, stage.files),
-        )

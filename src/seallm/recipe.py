@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 
 from seallm.recipe_corpus import Corpus
 from seallm.recipe_section import InputPath, Positive, PositiveFloat, Section, Share
+from seallm.recipe_training import Dpo, Hybrid, Pretrain, Sft, TrainBase
 from seallm.recipe_vocab import Vocab
 
 
@@ -22,51 +23,29 @@ class Compute(Section):
     workers: Positive | None = None
     """Processes for work over files; absent: one per available core."""
     threads: Positive | None = None
-    """Threads for tensors in one process; absent: one per available core."""
+    """Threads for tensors in one process; absent: the available cores, shared by `processes`."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where models live; `auto` takes a GPU where there is one."""
-    dtype: Literal["float32", "bfloat16"] = "float32"
-    """Number type of weights and activations; bfloat16 is for GPUs."""
-
-
-class Optimiser(Section):
-    """AdamW with linear warm-up and cosine decay."""
-
-    learning_rate: PositiveFloat
-    """Peak learning rate."""
-    final_learning_rate_share: Share = 0.1
-    """The last step's learning rate, as a share of the peak."""
-    warmup_share: Share = 0.05
-    """Share of the steps over which the learning rate rises from zero."""
-    weight_decay: Annotated[float, Field(ge=0)] = 0.01
-    """Decoupled decay of matrices; vectors and embeddings are not decayed."""
-    max_gradient_norm: PositiveFloat = 1.0
-    """Gradients beyond this norm are scaled down."""
-
-
-class TrainBase(Section):
-    """Train a tiny English-centric base model, for a run that must not download anything."""
-
-    documents: list[InputPath]
-    """Files of English documents (JSONL with a `text`), or folders or globs of them."""
-    vocabulary_tokens: Positive = 1_500
-    """Size of the byte-level BPE vocabulary that is learned."""
-    hidden_size: Positive = 128
-    """Width of the model."""
-    layers: Positive = 4
-    """Number of transformer blocks."""
-    heads: Positive = 4
-    """Attention heads; must divide `hidden_size`."""
-    max_sequence_tokens: Positive = 1_024
-    """Longest sequence the model has positions for."""
-    sequence_tokens: Positive = 256
-    """Length of the packed training sequences."""
-    batch_tokens: Positive = 4_096
-    """Tokens a step."""
-    steps: Positive = 300
-    """Optimiser steps."""
-    optimiser: Optimiser = Optimiser(learning_rate=3e-3)
-    """Learning rate and its schedule."""
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    """What is computed in: `auto` is bfloat16 on GPUs that have it, else float32. Trained weights stay float32."""
+    processes: Positive | None = None
+    """Processes that train together on this machine; absent: one per GPU, and one where there is none."""
+    timeout_minutes: PositiveFloat = 30.0
+    """A process that waits longer for the others in a step gives up."""
+    micro_batch_tokens: Positive | None = None
+    """Tokens computed at once in one process; absent: 4,096 on a CPU, on a GPU what its memory allows."""
+    activation_checkpointing: bool = False
+    """Compute blocks again in the backward pass instead of keeping their activations: less memory, a third slower."""
+    compile: bool = False
+    """Compile the blocks with torch.compile: slower to start, faster on GPUs."""
+    deterministic: bool = False
+    """Bit-equal repeats on a GPU too, at some speed; a CPU always repeats bit for bit."""
+    keep_checkpoints: Annotated[int, Field(ge=0)] = 0
+    """Checkpoints of a training stage that stay when it is finished, the newest ones; at least one while it runs."""
+    keep_best_checkpoint: bool = False
+    """Keep the checkpoint with the lowest held-out bits per byte too."""
+    track: Literal["tensorboard", "wandb", "trackio"] | None = None
+    """Send curves to a tracker as well (`seallm[track]`)."""
 
 
 class Base(Section):
@@ -84,93 +63,6 @@ class Base(Section):
         if (self.model is None) == (self.train is None):
             raise ValueError("[base] needs either `model` or a [base.train] section, not both and not none")
         return self
-
-
-class Mixture(Section):
-    """One part of pre-training: which tiers, which languages, how long, how fast."""
-
-    name: str
-    """Its name in curves and logs."""
-    tiers: list[Literal["high", "low"]]
-    """Tiers that documents are taken from. `replay` parts name only high: documents seen before are fed again."""
-    tokens: Positive
-    """Tokens to train on."""
-    base_language_share: Share = 0.25
-    """Share of the tokens in the base language (English), to keep what the model knows."""
-    temperature: PositiveFloat = 2.0
-    """Other languages get shares proportional to size^(1/temperature): 1 keeps proportions, large makes them equal."""
-    trainable: Literal["all", "new-rows"] = "all"
-    """Train all weights, or only the embedding rows of the new tokens."""
-    optimiser: Optimiser = Optimiser(learning_rate=2e-3)
-    """Learning rate and its schedule within this part."""
-
-
-class Pretrain(Section):
-    """Continual pre-training: high-quality documents, then high and low mixed, then high again (paper, section 3)."""
-
-    sequence_tokens: Positive = 256
-    """Length of the packed sequences."""
-    batch_tokens: Positive = 8_192
-    """Tokens a step."""
-    embedding_init: Literal["mean", "calibrated-mean", "standardised-mean", "similarity"] = "mean"
-    """Rows of new tokens: the mean of their old pieces; that mean with the usual norm; or with the old rows' spread; or
-    old rows of tokens with like neighbours in the corpus. `seallm vocab probe` compares them."""
-    evaluate_every_steps: Positive = 50
-    """Steps between two measurements of held-out bits per byte."""
-    checkpoint_every_steps: Positive = 50
-    """Steps between two checkpoints; a killed run loses at most these."""
-    mixtures: list[Mixture]
-    """The curriculum, in order."""
-
-
-class Hybrid(Section):
-    """Raw documents and (mostly English) conversations in one stream; prompts carry no loss."""
-
-    conversations: list[InputPath]
-    """JSONL files of conversations."""
-    languages: list[str] = ["en"]
-    """Languages of the conversations used here; the rest is left for supervised fine-tuning."""
-    conversation_share: Share = 0.5
-    """Share of the tokens that come from conversations."""
-    tokens: Positive
-    """Tokens to train on."""
-    sequence_tokens: Positive = 256
-    """Length of the packed sequences."""
-    batch_tokens: Positive = 8_192
-    """Tokens a step."""
-    base_language_share: Share = 0.25
-    """Share of the raw tokens in the base language."""
-    temperature: PositiveFloat = 2.0
-    """As in pre-training."""
-    checkpoint_every_steps: Positive = 50
-    """Steps between two checkpoints."""
-    optimiser: Optimiser = Optimiser(learning_rate=1e-3)
-    """Learning rate and its schedule."""
-
-
-class Sft(Section):
-    """Supervised fine-tuning: loss on the assistant's tokens and their end of turn only."""
-
-    conversations: list[InputPath]
-    """JSONL files of conversations."""
-    epochs: PositiveFloat = 2.0
-    """Passes over the balanced set."""
-    max_language_share: Share = 0.25
-    """No language gets more than this share of the conversations of an epoch."""
-    judge_share: Share = 0.1
-    """Judging exercises added, as a share of the conversations: a good answer against a wrong one."""
-    system_prompt_share: Share = 0.3
-    """Share of conversations that get the language's default system prompt."""
-    multi_turn_after: Share = 0.7
-    """From this share of the steps on, single-turn conversations of one language are joined into longer ones."""
-    sequence_tokens: Positive = 256
-    """Length of the packed sequences."""
-    batch_tokens: Positive = 8_192
-    """Tokens a step, prompts included."""
-    checkpoint_every_steps: Positive = 50
-    """Steps between two checkpoints."""
-    optimiser: Optimiser = Optimiser(learning_rate=1e-3)
-    """Learning rate and its schedule."""
 
 
 class Prefer(Section):
@@ -196,23 +88,6 @@ class Prefer(Section):
     """Share of the prompts whose pairs are not trained on."""
     batch_sequences: Positive = 64
     """Sequences generated or judged at once."""
-
-
-class Dpo(Section):
-    """Direct preference optimisation with the prompt computed once and the reference's log-probabilities cached."""
-
-    beta: PositiveFloat = 0.1
-    """Strength of the pull towards the reference."""
-    epochs: PositiveFloat = 1.0
-    """Passes over the pairs."""
-    batch_pairs: Positive = 16
-    """Pairs a step."""
-    max_sequence_tokens: Positive = 512
-    """Longest prompt with both answers; longer pairs are left out and counted."""
-    checkpoint_every_steps: Positive = 50
-    """Steps between two checkpoints."""
-    optimiser: Optimiser = Optimiser(learning_rate=1e-4)
-    """Learning rate and its schedule."""
 
 
 class Evaluate(Section):

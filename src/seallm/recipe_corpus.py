@@ -36,6 +36,14 @@ class Corpus(Section):
     """What stands for masked data; a form that a tokenizer could take for a control token is refused."""
     harm_words: Literal["label", "drop", "off"] = "label"
     """Label documents worded like pornography, gambling, fraud or abuse, or drop them as well."""
+    harm_model: InputPath | None = None
+    """A classifier of harm of your own: fastText (.bin, .ftz), or scikit-learn by skops (`seallm[classifier]`)."""
+    harm_label: str = "harmful"
+    """The label of that classifier whose probability is taken, without `__label__`."""
+    harm_threshold: Share = 0.5
+    """Probability from which its label counts."""
+    harm_model_action: Literal["label", "drop"] = "label"
+    """Write its probability into `scores` alone, or drop the documents that reach the threshold as well."""
     blocked_domains: list[InputPath] = []
     """Files of domains or URL prefixes whose pages are dropped."""
     opt_out_domains: list[InputPath] = []

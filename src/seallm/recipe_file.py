@@ -5,7 +5,7 @@ Also turns the recipe's field documentation into the reference page `docs/recipe
 
 import difflib
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
@@ -17,6 +17,7 @@ from seallm.base.files import resolve_path
 from seallm.languages import load_languages, use_language_files
 from seallm.recipe import Recipe
 from seallm.recipe_section import InputMarker
+from seallm.recipe_training import Mixture
 
 
 def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
@@ -135,6 +136,35 @@ def _check_stages(recipe: Recipe, path: Path) -> None:
         raise RecipeError(
             f"{path}: [vocab] adds tokens that only [pretrain] can teach the model; add it or leave [vocab] out"
         )
+    for mixture in recipe.pretrain.mixtures if recipe.pretrain else ():
+        _check_mixture(mixture, recipe.languages, path)
+    if recipe.sft is not None:
+        _check_languages("sft.language_caps", recipe.sft.language_caps, recipe.languages, path)
+
+
+def _check_mixture(mixture: Mixture, languages: Sequence[str], path: Path) -> None:
+    """Shares and targets are of languages of the recipe, and fit into the whole."""
+    _check_languages(f"shares of mixture {mixture.name!r}", mixture.shares, languages, path)
+    fixed = {languages[0]: mixture.base_language_share} | mixture.shares
+    if sum(fixed.values()) > 1 + 1e-9:
+        raise RecipeError(
+            f"{path}: mixture {mixture.name!r}: `shares` with that of {languages[0]} add up to "
+            f"{sum(fixed.values()):.3g}, more than 1"
+        )
+    targets = mixture.dynamic.targets if mixture.dynamic else {}
+    _check_languages(f"targets of mixture {mixture.name!r}", targets, languages, path)
+    missing = [code for code in languages[1:] if targets and code not in targets]
+    if missing:
+        raise RecipeError(
+            f"{path}: mixture {mixture.name!r}: `targets` lacks {', '.join(missing)}. Name every language but the base "
+            "one, or none"
+        )
+
+
+def _check_languages(name: str, codes: Iterable[str], languages: Sequence[str], path: Path) -> None:
+    for code in codes:
+        if code not in languages:
+            raise RecipeError(f"{path}: {name}: {code!r} is not one of the recipe's languages: {', '.join(languages)}")
 
 
 def input_paths(section: BaseModel) -> Iterator[str]:

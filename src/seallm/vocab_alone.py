@@ -21,7 +21,7 @@ from seallm.recipe import Recipe
 from seallm.recipe_file import check_recipe
 from seallm.recipe_vocab import Vocab
 from seallm.vocab import stage as vocab_stage
-from seallm.vocab.certificate import Samples, certify, demand
+from seallm.vocab.certificate import CertificateFailed, Samples, certify, demand
 from seallm.vocab.doctor import Diagnosis, examine
 from seallm.vocab.extend import write_tokenizer
 from seallm.vocab.measure import measure as measure_ratios
@@ -31,6 +31,7 @@ from seallm.vocab.sentencepiece_extension import SENTENCEPIECE_FILE, model_file_
 from seallm.vocab.tokenizer_places import STAGE_FOLDER, open_tokenizer, short_names
 from seallm.vocab.vocabulary_checks import Check, check_record
 from seallm.vocab_inputs import (
+    CERTIFICATE,
     TOKENS_ADDED,
     corpus_fingerprint,
     recorded,
@@ -77,7 +78,7 @@ class Request:
             "base": {"model": self.base},
             # a recipe with [vocab] has these; nothing here reads them
             "corpus": {"inputs": []},
-            "pretrain": {"mixtures": []},
+            "pretrain": {"mixtures": [{"name": "none", "tiers": ["high"], "tokens": 1}]},
             "vocab": {"parallel": "parallel"},
         }
         changes = [f"vocab.{override}" for override in self.overrides]
@@ -146,6 +147,7 @@ def extend(request: Request, out: Path) -> bool:
         VocabError: the base cannot be extended, the corpus gives too few tokens, or the certificate fails; `out` is
             then as it was.
         DataError: documents or sentences are missing or do not fit together.
+        WorkspaceError: something else lies in `out`.
     """
     recipe = request.recipe()
     kind = next(kind for kind in KINDS if kind.name == "vocab")
@@ -153,12 +155,16 @@ def extend(request: Request, out: Path) -> bool:
     artifact = Artifact(kind.name, out, _fingerprint(request, recipe, kind.version))
     with locked(out.parent, f".{out.name}.lock"):
         artifact.recover()
+        artifact.check_place()
         if artifact.is_finished():
             return False
         with inputs_of(request, recipe) as inputs:
             assert recipe.vocab is not None
             stage = PlannedStage(kind, recipe.vocab, artifact, inputs.stage)
-            run_stage(Plan(recipe, inputs.folder, out.parent, (stage,)), stage, make_runtime(recipe.compute))
+            try:
+                run_stage(Plan(recipe, inputs.folder, out.parent, (stage,)), stage, make_runtime(recipe.compute))
+            except CertificateFailed as error:
+                raise CertificateFailed(f"{error}. All figures are in {artifact.partial / CERTIFICATE}") from None
     return True
 
 

@@ -108,7 +108,7 @@ def write_corpus(place: Path, languages: Sequence[str], megabytes: float, folder
         folder: where to write.
 
     Raises:
-        DataError: nothing is there, or no document says what language it is of.
+        DataError: nothing is there, or no document of a language is found.
     """
     if is_corpus(place):
         return place
@@ -122,11 +122,12 @@ def write_corpus(place: Path, languages: Sequence[str], megabytes: float, folder
                 break
     for writer in writers.values():
         writer.close()
-    if not any(writer.size for writer in writers.values()):
+    empty = [code for code, writer in writers.items() if not writer.size]
+    if empty:
         names = " or ".join(f"`{name}`" for name in LANGUAGE_FIELDS)
         raise DataError(
-            f"None of the {len(files)} files at {place} has a document in {', '.join(languages)}. Documents need a "
-            f"field {names} with the code, or files must be named <language>.jsonl.gz"
+            f"None of the {len(files)} files at {place} has a document in {', '.join(empty)}. Documents need a field "
+            f"{names} with the code, or files must be named <language>.jsonl.gz; or leave these out with --languages"
         )
     return folder
 

@@ -21,12 +21,15 @@ from seallm.base.files import atomic_writer, resolve_path
 from seallm.base.runtime import Runtime, available_cores
 from seallm.model.checkpoints import load_tokenizer, resolve_base
 from seallm.model.embeddings import Method, extend_model
-from seallm.recipe import Base, Mixture, Optimiser
-from seallm.train.batches import TokenBatch, rows_per_step
-from seallm.train.held_out import HeldOut, measure_bits_per_byte, read_held_out
+from seallm.recipe import Base
+from seallm.recipe_training import Mixture, Optimiser, Pretrain
+from seallm.train.batches import TokenBatch
+from seallm.train.curriculum import Curriculum
+from seallm.train.held_out import ALL_TIERS, HeldOut, measure_bits_per_byte, read_held_out
 from seallm.train.loop import Periodic, Phase, train
-from seallm.train.mixture import TextBatches, TextRows, curriculum, open_store
+from seallm.train.mixture import open_store
 from seallm.train.objectives import next_token_loss
+from seallm.train.pretrain import MixtureBatches
 from seallm.train.start import MODEL, check_positions, load_weights_in_full, sample_texts
 from seallm.vocab.tokenizer_places import STAGE_FOLDER
 from seallm.vocab_inputs import is_corpus, recorded_languages, write_corpus
@@ -134,19 +137,19 @@ def _write(table: pa.Table, path: Path) -> None:
 def _compare(context: StageContext, extended: Path, methods: Sequence[Method], budget: Budget) -> dict[str, Any]:
     folder = context.inputs["model"] / MODEL
     held_out = read_held_out(context.inputs["corpus"], context.languages)
-    if not held_out.texts:
+    if not held_out.documents:
         raise DataError(f"{context.inputs['corpus']} holds no documents to measure on (held_out/)")
     old, new = load_tokenizer(folder), load_tokenizer(extended)
     model = load_weights_in_full(folder, context)
     check_positions({"--sequence-tokens": budget.sequence_tokens}, model)
     figures: dict[str, Any] = {
         "base": _measured(model, old, held_out, budget),
-        "languages": list(held_out.texts),
+        "languages": list(held_out.documents),
         "budget": dataclasses.asdict(budget),
         "methods": {},
     }
     del model
-    rows = _rows(context, new, budget)
+    curriculum = _curriculum(context, new, budget)
     texts = sample_texts(context.inputs["corpus"], context.languages)
     for method in methods:
         model = load_weights_in_full(folder, context)
@@ -154,27 +157,28 @@ def _compare(context: StageContext, extended: Path, methods: Sequence[Method], b
         if not new_ids:
             raise ModelError(f"{extended} has no tokens that {folder.resolve()} lacks: there is nothing to compare")
         before = _measured(model, new, held_out, budget)
-        _train(model, rows, dataclasses.replace(context, out=context.out / method), budget, new_ids)
+        _train(model, curriculum, dataclasses.replace(context, out=context.out / method), budget, new_ids)
         figures["methods"][method] = {"before": before, "after": _measured(model, new, held_out, budget)}
         del model
     return figures
 
 
-def _rows(context: StageContext, tokenizer: Any, budget: Budget) -> TextRows:
+def _curriculum(context: StageContext, tokenizer: Any, budget: Budget) -> Curriculum:
     """The same batches for all."""
-    tokens = budget.steps * budget.batch_tokens
-    mixture = Mixture(name="probe", tiers=["high", "low"], tokens=tokens)
+    settings = Pretrain(
+        sequence_tokens=budget.sequence_tokens,
+        batch_tokens=budget.batch_tokens,
+        mixtures=[Mixture(name="probe", tiers=["high", "low"], tokens=budget.steps * budget.batch_tokens)],
+    )
     store = open_store(context, tokenizer, ("high", "low"))
-    batch = (budget.sequence_tokens, budget.batch_tokens)
-    return curriculum([mixture], store, context.languages[0], context.seed, *batch)[0]
+    return Curriculum(settings, store, context.languages, context.seed, context.out)
 
 
-def _train(model: Any, rows: TextRows, context: StageContext, budget: Budget, new_ids: Sequence[int]) -> None:
-    per_step = rows_per_step(budget.batch_tokens, budget.sequence_tokens)
+def _train(model: Any, curriculum: Curriculum, context: StageContext, budget: Budget, new_ids: Sequence[int]) -> None:
     phase: Phase[TokenBatch] = Phase(
         name="probe",
         steps=budget.steps,
-        batches=TextBatches(rows, per_step, model.device),
+        batches=MixtureBatches(curriculum, 0, model.device),
         objective=next_token_loss,
         optimiser=Optimiser(learning_rate=budget.learning_rate),
         trained_rows=new_ids if budget.new_rows_only else None,
@@ -185,4 +189,4 @@ def _train(model: Any, rows: TextRows, context: StageContext, budget: Budget, ne
 def _measured(model: Any, tokenizer: Any, held_out: HeldOut, budget: Budget) -> dict[str, float]:
     """Bits per byte by language, on a sample of the held-out documents."""
     rows = measure_bits_per_byte(model, tokenizer, held_out, budget.sequence_tokens, full=False)
-    return {row["language"]: round(row["bits_per_byte"], 4) for row in rows}
+    return {row["language"]: round(row["bits_per_byte"], 4) for row in rows if row["tier"] == ALL_TIERS}

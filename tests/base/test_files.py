@@ -70,7 +70,7 @@ def test_truncated_gzip_names_the_file(tmp_path: Path) -> None:
 
 
 def test_files_under(tmp_path: Path) -> None:
-    for name in ("b.txt", "a.txt", ".hidden", "deep/c.txt"):
+    for name in ("b.txt", "a.txt", ".hidden", "deep/c.txt", ".cache/d.txt", "deep/.git/e.txt"):
         write_text(tmp_path / name, "x")
     assert [p.name for p in files_under(tmp_path)] == ["a.txt", "b.txt", "c.txt"]
     assert [p.name for p in files_under(tmp_path / "*.txt")] == ["a.txt", "b.txt"]

@@ -1,12 +1,11 @@
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
 from seallm.base.errors import DataError
-from seallm.base.kernels import compile_once, kernel, string_buffers
+from seallm.base.kernels import kernel, string_buffers
 
 
 @kernel
@@ -54,16 +53,3 @@ def test_one_compiled_version_serves_all_layouts() -> None:
 def test_nulls_are_refused() -> None:
     with pytest.raises(DataError, match="1 of 2 texts are null"):
         string_buffers(pa.array(["a", None]))
-
-
-def test_kernels_are_compiled_once_and_again_when_a_source_changes(tmp_path: Path) -> None:
-    (tmp_path / "__pycache__").mkdir()
-    (tmp_path / "code.py").write_text("a = 1", encoding="utf-8")
-    calls: list[int] = []
-    for source in (None, None, "a = 22", None):
-        if source:
-            (tmp_path / "code.py").write_text(source, encoding="utf-8")
-        compile_once(tmp_path, "set", lambda: calls.append(1))
-    assert len(calls) == 2
-    compile_once(tmp_path, "another set", lambda: calls.append(1))
-    assert len(calls) == 3

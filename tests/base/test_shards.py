@@ -41,6 +41,21 @@ def test_an_error_is_not_swallowed(tmp_path: Path, workers: int) -> None:
     assert not results[1].exists()
 
 
+def note_surroundings(shard: str, result: Path) -> None:
+    write_text(result, f"{os.environ.get(shard)} {Path.cwd()}")
+
+
+def test_workers_see_the_surroundings_of_the_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for value in ("first", "second"):
+        folder = tmp_path / value
+        folder.mkdir()
+        monkeypatch.setenv("SEALLM_TEST_VARIABLE", value)
+        monkeypatch.chdir(folder)
+        results = [folder / "a", folder / "b"]
+        map_shards(note_surroundings, ["SEALLM_TEST_VARIABLE"] * 2, results, "", Runtime(2, show_progress=False))
+        assert [p.read_text() for p in results] == [f"{value} {folder}"] * 2
+
+
 def wait_for_ever(shard: int, result: Path) -> None:
     write_text(result.with_suffix(".pid"), str(os.getpid()))
     time.sleep(600)

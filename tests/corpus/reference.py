@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from hypothesis import strategies as st
 
-from seallm.corpus.characters import FIRST_UNSPACED, HAN, LAST_UNSPACED, SCRIPTS, character_script
+from seallm.corpus.characters import FIRST_UNSPACED, HAN, LAST_UNSPACED, MYANMAR, SCRIPTS, character_script
 from seallm.corpus.ngrams import MinHash
 
 MASK = 2**64 - 1
@@ -163,3 +163,8 @@ texts = st.one_of(
     st.lists(_pieces, max_size=30).map(" ".join),
     st.text(st.characters(exclude_categories=["Cs"]), max_size=80),
 )
+
+
+def sign_weight(code: int) -> int:
+    """How many halves of an English letter a letter or digit stands for."""
+    return {HAN: 5, MYANMAR: 3}.get(character_script(code), 2)

@@ -34,6 +34,10 @@ def test_tiers_held_out_and_reasons(tmp_path: Path) -> None:
     high = [n for n in others if fates[n] == HIGH]
     assert high == others[len(others) - round(0.5 * len(others)) :]
     assert all(fates[n] in (HIGH, HELD_OUT) for n in range(5))
+    tiers = columns.read("tier")
+    assert tiers[fates != HELD_OUT].tolist() == fates[fates != HELD_OUT].tolist()
+    for n in np.flatnonzero(fates[:60] == HELD_OUT):
+        assert tiers[n] == (HIGH if n < 5 or n >= min(high) else LOW)
     funnel = count(columns, GROUPS)
     held_out = int((fates == HELD_OUT).sum())
     assert 0 < held_out < 15

@@ -15,7 +15,7 @@ from seallm.base.kernels import string_buffers
 from seallm.corpus import decontaminate as d
 from seallm.corpus import passage_windows as w
 from seallm.corpus.benchmark_files import Passage, read_passages
-from tests.corpus.reference import sequence_hash, texts
+from tests.corpus.reference import sequence_hash, sign_weight, texts
 
 # written for this test, in the manner of test questions
 PASSAGES = {
@@ -48,7 +48,7 @@ def windows_plainly(text: str) -> list[tuple[int, int]]:
         sign = w.sign_of(ord(character))
         if not sign:
             continue
-        signs.append((sign, w.weight_of(ord(character)), position))
+        signs.append((sign, sign_weight(ord(character)), position))
         weight, start = 0, len(signs)
         while start > 0 and weight < w.WINDOW_WEIGHT:
             start -= 1

@@ -102,6 +102,28 @@ def test_benchmarks_are_kept_out(tmp_path: Path, action: str) -> None:
         assert kept_texts(out)["d1"].endswith("The end of the page.")
 
 
+def test_the_list_of_leaks_quotes_no_personal_data(tmp_path: Path) -> None:
+    passage = f"{PASSAGE} Write to somchai.k@mail.co.th about the boats."
+    (tmp_path / "exam.json").write_text(json.dumps([passage]), encoding="utf-8")
+    given = documents()
+    given[1]["text"] = f"{given[1]['text']}\n\n{passage}"
+    out = run_rows(tmp_path, given, ("en",), benchmarks=["exam.json"])
+    found = (out / "decontamination.jsonl").read_text(encoding="utf-8")
+    assert "<email>" in found
+    assert "somchai" not in found
+
+
+def test_a_document_of_two_languages_says_of_which(tmp_path: Path) -> None:
+    given = [*documents(), {"id": "both", "text": f"{variant('en', 40)}\n{variant('vi', 41)}\n{variant('en', 42)}"}]
+    out = run_rows(tmp_path, given, ("en", "vi"))
+    scores = {row["id"]: dict(row["scores"]) for row in rows(out, "ledger/*.parquet")}
+    shares = {name: share for name, share in scores["both"].items() if name.startswith("language_share_")}
+    assert set(shares) == {"language_share_en", "language_share_vi"}
+    assert shares["language_share_en"] > shares["language_share_vi"] > 0.2
+    assert not any(name.startswith("language_share_") for name in scores["d0"])
+    assert "by its lines en 6" in render(why(out, "both")) or "by its lines en 7" in render(why(out, "both"))
+
+
 @pytest.mark.parametrize("strip", [True, False])
 def test_frames_of_sites(tmp_path: Path, strip: bool) -> None:
     menu = "Home page\nAbout the paper\nShare this page with friends"

@@ -83,6 +83,8 @@ UNTOUCHED = [
     ("en", "https://shop.example.org/item?id=4539148803436467&t=0812345678"),
     ("en", "population 12 345 678, then 67 890 123, then 8 901 234 567"),
     ("en", "Hotline 1-800-555-4567 is free."),
+    ("en", "In the film he rings (212) 555-0142, in the manual +1-555-0123."),
+    ("en", "Offices: info@company.co.th, webmaster@moe.gov.my; lists: boot@lists.debian.org, vi@googlegroups.com"),
     ("zh", "2023年11月23日，销售额为13800138000元，同比增长12.5%"),
     ("zh", "成立于1949-1950年，人口1400000000"),
     ("vi", "Nghị định 137/2015/NĐ-CP ngày 31/12/2015, giá 1.250.000.000 đồng"),

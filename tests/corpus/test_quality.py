@@ -20,7 +20,7 @@ _LANGUAGES = load_languages(("en", "th", "zh"))
 def reason(text: str, code: str = "en", score: float = 0.9) -> str | None:
     stop_words = _LANGUAGES[code].stop_words if code in _LANGUAGES else ()
     statistics = measure(pa.array([text]), make_word_lists([stop_words]), make_minhash(1, 1))
-    identification = Identification(np.array([code]), np.array([score], np.float32))
+    identification = Identification(np.array([code]), np.array([score], np.float32), np.array([False]))
     figures = shares(statistics, statistics.listed[:, 0])
     return REASONS.get(int(judge(statistics, figures, identification, _LANGUAGES, statistics.distinct[:, 0])[0]))
 

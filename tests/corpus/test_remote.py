@@ -38,7 +38,7 @@ def bucket() -> Iterator[fsspec.AbstractFileSystem]:
 
 
 def test_files_folders_and_globs(bucket: fsspec.AbstractFileSystem) -> None:
-    for name in ("a/2.txt", "a/1.jsonl.gz", "a/.hidden", "a/deep/3.txt", "b/4.txt"):
+    for name in ("a/2.txt", "a/1.jsonl.gz", "a/.hidden", "a/.cache/5.txt", "a/deep/3.txt", "b/4.txt"):
         bucket.pipe(f"/{name}", b"x")
     assert places_under("memory://a") == [f"memory:///a/{n}" for n in ("1.jsonl.gz", "2.txt", "deep/3.txt")]
     assert places_under("memory://a/*.txt") == ["memory:///a/2.txt"]

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from seallm.corpus import passage_windows as w
 from seallm.corpus import site_frames as s
-from tests.corpus.reference import sequence_hash, texts
+from tests.corpus.reference import sequence_hash, sign_weight, texts
 
 MENU = ["Trang chủ", "Thời sự", "Kinh doanh", "Liên hệ"]
 FOOT = ["Chia sẻ lên Facebook", "Bản quyền 2024"]
@@ -121,7 +121,7 @@ def test_counts_of_files_add_up(tmp_path: Path) -> None:
 def key_plainly(line: str) -> tuple[int, int]:
     """Lower half of a line's key, and the line's weight."""
     signs = [w.sign_of(ord(c)) for c in line]
-    weight = sum(w.weight_of(ord(c)) for c, sign in zip(line, signs, strict=True) if sign)
+    weight = sum(sign_weight(ord(c)) for c, sign in zip(line, signs, strict=True) if sign)
     folded = [ord("0") if chr(sign) in "0123456789" else sign for sign in signs if sign]
     if sum(sign != ord("0") for sign in folded) < 2 or weight > s.MAX_LINE_WEIGHT:
         return 0, weight

@@ -44,6 +44,7 @@ def test_json_lines(tmp_path: Path, ending: str) -> None:
         (b'{"text": null}', "no `text` string in this row: found a NoneType"),
         (b'{"text": 5}', "no `text` string in this row: found a int"),
         (b"{}", "no `text` string in this row: found only nothing"),
+        (b"[" * 100_000, "not a JSON object (maximum recursion depth"),
     ],
 )
 def test_a_bad_line_costs_itself_only(tmp_path: Path, line: bytes, reason: str) -> None:
@@ -52,6 +53,11 @@ def test_a_bad_line_costs_itself_only(tmp_path: Path, line: bytes, reason: str) 
     assert isinstance(bad, BadRecord)
     assert bad.where == "a.jsonl:2"
     assert bad.reason.startswith(reason)
+
+
+def test_a_byte_order_mark_costs_no_line(tmp_path: Path) -> None:
+    (record,) = read(tmp_path / "a.jsonl", b'\xef\xbb\xbf{"text": "one"}\n')
+    assert record.text == "one"
 
 
 def test_lone_surrogates_become_visible(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 import gzip
 import io
+import random
 import tracemalloc
 import zlib
 from collections.abc import Callable, Iterator
@@ -185,7 +186,8 @@ def test_every_second_member_damaged(
 ) -> None:
     if damage == "wrong checksum" and name.endswith("zst"):
         pytest.skip("the checksum of zstd lies elsewhere; flipped bytes are tested")
-    records = [warc_record(f"https://a.example/{n}", _PAGES[n % 4]) for n in range(9)]
+    bulk = [b"", *(random.Random(size).randbytes(size) for size in (2_000, 150_000))]  # one that packs to more
+    records = [warc_record(f"https://a.example/{n}", _PAGES[n % 4] + bulk[n % 3]) for n in range(9)]
     members = [pack_one(record) for record in records]
     members[1::2] = [_DAMAGES[damage](member) for member in members[1::2]]
     found = read(tmp_path, b"".join(members), name)

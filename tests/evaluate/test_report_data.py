@@ -102,6 +102,12 @@ def test_a_step_told_twice_counts_once() -> None:
     assert (figures["steps"], figures["first"], figures["tokens"]) == (1, 2.0, 5)
 
 
+def test_steps_that_the_recipe_skips_are_no_failures() -> None:
+    rows = [{"step": 1, "loss": 2.0}, {"step": 2, "loss": None, "left_out": True}, {"step": 3, "loss": None}]
+    figures = loss_curve(rows)
+    assert (figures["steps"], figures["left_out"], figures["not_finite"]) == (3, 1, 1)
+
+
 def test_bits_per_byte_compares_full_measurements(tmp_path: Path) -> None:
     rows = [
         {"step": "base", "language": "th", "bits_per_byte": 3.0, "documents": 9, "bytes": 900, "full": True},
@@ -115,3 +121,24 @@ def test_bits_per_byte_compares_full_measurements(tmp_path: Path) -> None:
     assert (figures["documents"], figures["bytes"]) == (9, 900)
     assert figures["curve"] == [[0, 4.0], [10, 1.0], [20, 1.5]]
     assert figures["partly_sampled"]
+    assert figures["tiers"] == []
+
+
+def test_bits_per_byte_of_tiers_stand_beside_those_of_all(tmp_path: Path) -> None:
+    values = {
+        ("base", "all"): 3.0,
+        (0, "all"): 4.0,
+        (0, "high"): 3.5,
+        (9, "all"): 2.0,
+        (9, "high"): 1.5,
+        (9, "low"): 2.5,
+    }
+    common = {"language": "th", "documents": 9, "bytes": 900, "full": True}
+    rows = [{"step": s, "tier": tier, "bits_per_byte": value, **common} for (s, tier), value in values.items()]
+    write_json_lines(tmp_path / "bits_per_byte.jsonl", rows)
+    (figures,) = bits_per_byte_figures({"pretrain": tmp_path}, ["en", "th"])
+    assert figures["curve"] == [[0, 4.0], [9, 2.0]]
+    assert [(part["tier"], part["final"], part["curve"]) for part in figures["tiers"]] == [
+        ("high", 1.5, [[0, 3.5], [9, 1.5]]),
+        ("low", 2.5, [[9, 2.5]]),
+    ]

@@ -92,17 +92,24 @@ def make_context(tmp_path: Path) -> MakeContext:
     return make
 
 
+def make_base(folder: Path, tokenizer: PreTrainedTokenizerFast) -> Path:
+    """A finished base stage."""
+    save_model(folder / "model", tiny_llama(len(tokenizer)), tokenizer)
+    return folder
+
+
 @pytest.fixture
 def base_folder(tmp_path: Path, tokenizer: PreTrainedTokenizerFast) -> Path:
-    """A finished base stage."""
-    save_model(tmp_path / "base" / "model", tiny_llama(len(tokenizer)), tokenizer)
-    return tmp_path / "base"
+    return make_base(tmp_path / "base", tokenizer)
 
 
 @pytest.fixture
 def corpus_folder(tmp_path: Path) -> Path:
+    return make_corpus(tmp_path / "corpus")
+
+
+def make_corpus(folder: Path) -> Path:
     """A finished corpus stage."""
-    folder = tmp_path / "corpus"
     for language, texts in TEXTS.items():
         documents = varied(texts, 24)
         write_documents(folder / "documents" / f"{language}.high.parquet", documents[:16], language)
@@ -125,11 +132,15 @@ def chat_row(question: str, answer: str, language: str) -> dict[str, Any]:
 
 @pytest.fixture
 def chat_file(tmp_path: Path) -> Path:
+    return make_chat(tmp_path / "chat.jsonl")
+
+
+def make_chat(path: Path) -> Path:
     """Twelve English, six Thai and three Lao conversations."""
     rows = [chat_row(f"What is {n} and {n}?", f"It is {2 * n}.", "en") for n in range(12)]
     rows += [chat_row(f"{n} กับ {n} ได้เท่าไร", f"ได้ {2 * n} ครับ", "th") for n in range(6)]
     rows += [chat_row(f"{n} ກັບ {n}?", f"{2 * n} ເຈົ້າ", "lo") for n in range(3)]
-    return write_chat(tmp_path / "chat.jsonl", rows)
+    return write_chat(path, rows)
 
 
 def rows_of(path: Path) -> list[dict[str, Any]]:
@@ -138,11 +149,15 @@ def rows_of(path: Path) -> list[dict[str, Any]]:
 
 @pytest.fixture
 def vocab_folder(tmp_path: Path) -> Path:
+    return make_vocab(tmp_path / "vocab")
+
+
+def make_vocab(folder: Path) -> Path:
     """The base tokenizer with a few Thai pieces, as the vocab stage leaves it."""
     tokenizer = learn_tokenizer(ENGLISH * 3, 330)
     tokenizer.add_tokens(["ฤดู", "ข้าว", "เรือ"])
-    tokenizer.save_pretrained(str(tmp_path / "vocab" / "tokenizer"))
-    return tmp_path / "vocab"
+    tokenizer.save_pretrained(str(folder / "tokenizer"))
+    return folder
 
 
 def preferences(count: int, start: int = 0) -> list[Preference]:

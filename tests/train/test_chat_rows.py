@@ -12,6 +12,7 @@ from seallm.model.chat_format import MARKER, ChatFormat
 from seallm.train.chat_rows import ChatBatches, ChatRows
 from seallm.train.examples import Example
 from seallm.train.inspector import Inspector
+from seallm.train.processes import ALONE
 from seallm.train.segments import IGNORED, Segment, conversation_segment
 
 CPU = torch.device("cpu")
@@ -33,12 +34,13 @@ def segment_of(messages: tuple[Message, ...], chat_format: ChatFormat) -> Segmen
     return conversation_segment(encoded.ids, encoded.supervised, "en")
 
 
+@settings(deadline=None)
 @given(turns, texts | st.just(""))
 def test_right_masks_pass(chat_format: ChatFormat, pairs: list[tuple[str, str]], system: str) -> None:
     Inspector(chat_format).check([[segment_of(dialogue(pairs, system), chat_format)]])
 
 
-@settings(max_examples=60)
+@settings(deadline=None, max_examples=60)
 @given(turns, st.data())
 def test_any_wrong_target_is_found(chat_format: ChatFormat, pairs: list[tuple[str, str]], data: st.DataObject) -> None:
     segment = segment_of(dialogue(pairs), chat_format)
@@ -101,9 +103,9 @@ def test_batches_hold_all_rows_and_are_inspected(chat_format: ChatFormat) -> Non
     rows.add([Example(dialogue([(f"q {n}", "yes")]), "en") for n in range(25)], chat_format, 64, seed=0)
     batches = ChatBatches(rows.rows, 4, 64, CPU, Inspector(chat_format))
     steps = [batches(step) for step in range(batches.steps)]
-    assert sum(part.input_ids.shape[0] for step in steps for part in step.parts) == len(rows.rows)
-    supervised = sum(int((part.targets != IGNORED).sum()) for part in steps[0].parts)
-    assert steps[0].parts[0].loss_tokens == supervised
+    assert sum(part.input_ids.shape[0] for step in steps for part in step.parts(ALONE)) == len(rows.rows)
+    supervised = sum(int((part.targets != IGNORED).sum()) for part in steps[0].parts(ALONE))
+    assert next(iter(steps[0].parts(ALONE))).loss_tokens == supervised
     target = rows.rows[0][0].targets
     target[np.flatnonzero(target != IGNORED)[0]] = IGNORED
     with pytest.raises(ModelError, match="carries no loss"):

@@ -18,7 +18,7 @@ import pytest
 
 from seallm.base.artifacts import Artifact, StageContext
 from seallm.base.runtime import Runtime
-from seallm.recipe import Dpo, Hybrid, Mixture, Optimiser, Pretrain, Sft
+from seallm.recipe_training import Dpo, Dynamic, Hybrid, Mixture, Optimiser, Pretrain, Sft
 from seallm.train import dpo, hybrid, pretrain, sft
 from tests.folders import digests
 
@@ -37,7 +37,7 @@ def start_stage(name: str, folder: Path, place: Path) -> None:
     chat = [str(folder / "chat.jsonl")]
     mixtures = [
         Mixture(name="rows", tiers=["high"], tokens=5_000, trainable="new-rows", optimiser=FAST),
-        Mixture(name="both", tiers=["high", "low"], tokens=10_000, optimiser=FAST),
+        Mixture(name="both", tiers=["high", "low"], tokens=10_000, optimiser=FAST, dynamic=Dynamic()),
     ]
     match name:
         case "pretrain":
@@ -96,6 +96,7 @@ def test_a_killed_stage_ends_in_the_same_bytes(tmp_path: Path) -> None:
     assert calm == digests(tmp_path / "disturbed")
     assert {f"{name}.partial/model/model.safetensors" for name in STAGES} <= calm.keys()
     assert not any("checkpoint" in name for name in calm)
+    assert "pretrain.partial/decisions.jsonl" in calm
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ import pytest
 from seallm.base.records import Conversation, Message
 from seallm.languages import load_language
 from seallm.model.chat_format import ChatFormat
-from seallm.recipe import Optimiser, Sft
+from seallm.recipe_training import Optimiser, Sft
 from seallm.train.examples import CRITERIA, Example, add_system_prompts, draw_examples, join_turns, judging_exercises
 
 SETTINGS = Sft(
@@ -93,7 +93,7 @@ def test_dialogues_exercises_and_own_system_prompts_are_not_joined(chat_format: 
     others = [
         Example((Message("system", "Be brief."), *CONVERSATIONS[1].messages), "en"),
         Example(CONVERSATIONS[2].messages + CONVERSATIONS[3].messages, "en"),
-        Example(CONVERSATIONS[4].messages, "en", "exercise"),
+        Example(CONVERSATIONS[4].messages, "en", "exercise", "exercise"),
     ]
     assert join_turns([single, *others], chat_format, 256, seed=0) == [single, *others]
 
@@ -105,6 +105,6 @@ def test_system_prompts_are_in_the_language_and_as_many_as_asked() -> None:
     assert len(with_prompt) / len(found) == pytest.approx(0.3, abs=0.06)
     assert all(e.messages[0].content == load_language(e.language).system_prompt for e in with_prompt)
     own = Example((Message("system", "Be brief."), *CONVERSATIONS[0].messages), "en")
-    exercise = Example(CONVERSATIONS[0].messages, "en", "exercise")
+    exercise = Example(CONVERSATIONS[0].messages, "en", "exercise", "exercise")
     assert add_system_prompts([own, exercise], 1.0, seed=1, part=0) == [own, exercise]
     assert add_system_prompts(examples, 0.0, seed=1, part=0) == examples

@@ -1,5 +1,6 @@
 import dataclasses
 import math
+import shutil
 from pathlib import Path
 
 import pytest
@@ -8,14 +9,16 @@ from transformers import LlamaForCausalLM, PreTrainedModel
 
 from seallm.base.artifacts import StageContext
 from seallm.base.errors import CheckpointError, ModelError
-from seallm.recipe import Optimiser
+from seallm.recipe_training import Optimiser
 from seallm.train.batches import TokenBatch, step_batch
-from seallm.train.checkpoint import FILE, FOLDER, remove_checkpoint
-from seallm.train.loop import MAX_SKIPPED_STEPS, METRICS, Periodic, Phase, StepBatch, train
+from seallm.train.checkpoint import FOLDER, POSITION, steps_on_disk
+from seallm.train.draws import random_generator
+from seallm.train.loop import MAX_SKIPPED_STEPS, Periodic, Phase, StepBatch, train
 from seallm.train.objectives import next_token_loss
+from seallm.train.processes import ALONE
+from seallm.train.reporting import METRICS
 from seallm.train.segments import conversation_segment
 from seallm.train.step_log import StepLog
-from seallm.train.stream import random_generator
 from tests.train.conftest import MakeContext, rows_of, tiny_llama
 
 CPU = torch.device("cpu")
@@ -85,7 +88,7 @@ def test_it_equals_a_plain_torch_loop(make_context: MakeContext) -> None:
     groups = [{"params": bodies, "weight_decay": 0.01}, {"params": others, "weight_decay": 0.0}]
     optimiser = torch.optim.AdamW(groups, lr=3e-3, betas=(0.9, 0.95), eps=1e-8, foreach=False)
     for step in range(8):
-        ids = batches(step).parts[0].input_ids
+        ids = next(iter(batches(step).parts(ALONE))).input_ids
         expected(ids, labels=ids, use_cache=False).loss.backward()
         torch.nn.utils.clip_grad_norm_(expected.parameters(), 0.5)
         optimiser.step()
@@ -149,7 +152,9 @@ def test_a_half_written_checkpoint_is_never_seen(make_context: MakeContext) -> N
     context = make_context("run")
     with pytest.raises(Killed):
         run(context, [make_phase(**killed_at(5))])
-    (context.out / FOLDER / f".{FILE}.tmp").write_bytes(b"half")
+    half = context.out / FOLDER / ".step-00000099.partial"
+    half.mkdir()
+    (half / ".metadata").write_bytes(b"half")
     run(context, [make_phase()])
 
 
@@ -158,10 +163,11 @@ def test_a_bad_checkpoint_is_an_error(damage: bytes | None, message: str, make_c
     context = make_context("run")
     run(context, [make_phase()])
     if damage:
-        (context.out / FOLDER / FILE).write_bytes(damage)
+        newest = context.out / FOLDER / steps_on_disk(context.out / FOLDER)[-1]
+        (newest / POSITION).write_bytes(damage)
     with pytest.raises(CheckpointError, match=message):
         run(context, [make_phase(steps=11)])
-    remove_checkpoint(context.out)
+    shutil.rmtree(context.out / FOLDER)
     run(context, [make_phase(steps=11)])
 
 

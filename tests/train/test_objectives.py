@@ -26,6 +26,7 @@ from seallm.train.objectives import (
     log_probabilities,
     next_token_loss,
 )
+from seallm.train.processes import ALONE
 from seallm.train.segments import IGNORED, Segment
 from tests.train.conftest import tiny_llama
 
@@ -132,7 +133,7 @@ def test_packed_rows_equal_separate_forwards_of_transformers(masked_prompt: int)
     model.zero_grad()
     rows = [[as_segment(ids, masked_prompt) for ids in group] for group in (parts[:3], parts[3:])]
     step = step_batch(rows, 100, CPU)
-    found = sum(next_token_loss(model, part) for part in step.parts)
+    found = sum(next_token_loss(model, part) for part in step.parts(ALONE))
     found.backward()
     assert found.item() == pytest.approx(expected.item(), rel=1e-6)
     for name, parameter in model.named_parameters():
@@ -161,7 +162,7 @@ def test_a_continued_chunk_starts_anew_and_keeps_its_target_at_the_cut() -> None
 
 def test_bfloat16_autocast_is_near() -> None:
     model = tiny_llama()
-    part = step_batch([[as_segment(ids) for ids in documents()]], 200, CPU).parts[0]
+    part = next(iter(step_batch([[as_segment(ids) for ids in documents()]], 200, CPU).parts(ALONE)))
     expected = next_token_loss(model, part)
     with torch.autocast("cpu", torch.bfloat16):
         found = next_token_loss(model, part)
@@ -189,7 +190,7 @@ def test_losses_of_other_architectures_equal_transformers(config: Config) -> Non
     model = AutoModelForCausalLM.from_config(config(**SMALL), attn_implementation="sdpa")
     check_head(model)
     parts = [ids % 64 for ids in documents()]
-    found = next_token_loss(model, step_batch([[as_segment(ids) for ids in parts]], 200, CPU).parts[0])
+    found = next_token_loss(model, next(iter(step_batch([[as_segment(ids) for ids in parts]], 200, CPU).parts(ALONE))))
     assert found.item() == pytest.approx(hf_loss_of_separate_documents(model, parts, 0).item(), rel=1e-5)
 
 

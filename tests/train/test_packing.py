@@ -1,4 +1,4 @@
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seallm.train.packing import pack_filling, pack_whole
@@ -6,6 +6,7 @@ from seallm.train.packing import pack_filling, pack_whole
 row_lengths = st.integers(4, 64)
 
 
+@settings(deadline=None)
 @given(row_lengths, st.data())
 def test_whole_items_are_packed_once_each_and_fit(row_tokens: int, data: st.DataObject) -> None:
     lengths = data.draw(st.lists(st.integers(1, row_tokens), max_size=80))
@@ -14,6 +15,7 @@ def test_whole_items_are_packed_once_each_and_fit(row_tokens: int, data: st.Data
     assert all(row and sum(lengths[item] for item in row) <= row_tokens for row in rows)
 
 
+@settings(deadline=None)
 @given(row_lengths, st.data())
 def test_best_fit_leaves_no_two_rows_that_fit_in_one(row_tokens: int, data: st.DataObject) -> None:
     lengths = data.draw(st.lists(st.integers(1, row_tokens), max_size=60))
@@ -26,6 +28,7 @@ def test_whole_items_take_the_tightest_row() -> None:
     assert pack_whole([3, 7, 4, 6], 10) == [[1, 0], [3, 2]]
 
 
+@settings(deadline=None)
 @given(row_lengths, st.integers(1, 12), st.data())
 def test_filling_loses_and_doubles_no_token(row_tokens: int, num_rows: int, data: st.DataObject) -> None:
     room = num_rows * row_tokens

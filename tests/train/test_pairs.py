@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seallm.base.records import Message, Preference
+from seallm.base.runtime import Runtime
 from seallm.model.chat_format import ChatFormat
 from seallm.train.dpo import compare_accuracy, log_probabilities_of
 from seallm.train.objectives import dpo_loss
@@ -22,7 +23,7 @@ def separate(model: torch.nn.Module, prompt: list[int], answer: list[int]) -> to
     return F.log_softmax(logits, dim=-1).gather(1, torch.tensor(answer)[:, None]).sum()
 
 
-@settings(max_examples=15)
+@settings(max_examples=15, deadline=None)
 @given(st.lists(pairs, min_size=1, max_size=6))
 def test_shared_prompts_equal_separate_forwards(batch: list[Pair]) -> None:
     model = tiny_llama()
@@ -55,8 +56,8 @@ def test_log_probabilities_do_not_depend_on_the_batch(chat_format: ChatFormat) -
     generator = np.random.default_rng(0)
     many = [Pair(*(generator.integers(0, 331, n).tolist() for n in generator.integers(1, 60, 3))) for _ in range(80)]
     model = tiny_llama().eval()
-    together = log_probabilities_of(model, many)
-    alone = np.concatenate([log_probabilities_of(model, [pair]) for pair in many], axis=1)
+    together = log_probabilities_of(model, many, Runtime())
+    alone = np.concatenate([log_probabilities_of(model, [pair], Runtime()) for pair in many], axis=1)
     np.testing.assert_allclose(together, alone, rtol=1e-5, atol=1e-4)
 
 

@@ -16,7 +16,8 @@ from seallm.base.files import read_json
 from seallm.base.records import write_preferences
 from seallm.model.chat_format import ChatFormat
 from seallm.model.checkpoints import load_tokenizer, save_model
-from seallm.recipe import Base, Dpo, Hybrid, Mixture, Optimiser, Pretrain, Sft, TrainBase
+from seallm.recipe import Base
+from seallm.recipe_training import Dpo, Hybrid, Mixture, Optimiser, Pretrain, Sft, TrainBase
 from seallm.train import base, dpo, hybrid, pretrain, sft
 from seallm.train.start import MODEL
 from tests.folders import digests
@@ -83,7 +84,7 @@ def test_a_tiny_base_is_trained_and_loads_anywhere(documents: Path, make_context
     losses = [row["loss"] for row in rows_of(context.out / "metrics.jsonl")]
     assert len(losses) == 12
     assert losses[-1] < losses[0] - 0.5
-    assert {p.name for p in context.out.iterdir()} == {MODEL, "metrics.jsonl", "quarantine.jsonl"}
+    assert {p.name for p in context.out.iterdir()} == {MODEL, "metrics.jsonl", "timings.jsonl", "quarantine.jsonl"}
     assert context.counts["quarantined"] == 2
     first, second = rows_of(context.out / "quarantine.jsonl")
     assert first == {"where": "documents.jsonl:31", "reason": "no text"}
@@ -123,7 +124,10 @@ def test_letters_stay_with_their_marks_and_digits_apart(tokenizer: PreTrainedTok
 
 def test_an_existing_model_is_checked_and_copied(base_folder: Path, make_context: MakeContext) -> None:
     context = make_context("copied")
+    (base_folder / MODEL / "tokenizer.model").write_bytes(b"SentencePiece's own file, which the vocab stage extends")
     base.run(Base(model=str(base_folder / MODEL)), context)
+    files = [folder / MODEL / "tokenizer.model" for folder in (base_folder, context.out)]
+    assert files[0].read_bytes() == files[1].read_bytes()
     ids = torch.tensor([[5, 6, 7]])
     first, second = (AutoModelForCausalLM.from_pretrained(f / MODEL)(ids).logits for f in (base_folder, context.out))
     assert torch.equal(first, second)
@@ -189,7 +193,13 @@ def test_pretraining_writes_what_it_should(
     tokenizer = load_tokenizer(context.out / MODEL)
     ChatFormat(tokenizer)
     assert len(tokenizer) == 334
-    assert {p.name for p in context.out.iterdir()} == {MODEL, "tokens", "metrics.jsonl", "bits_per_byte.jsonl"}
+    assert {p.name for p in context.out.iterdir()} == {
+        MODEL,
+        "tokens",
+        "metrics.jsonl",
+        "timings.jsonl",
+        "bits_per_byte.jsonl",
+    }
 
 
 def test_new_rows_as_the_vocab_stage_and_the_recipe_want_them(

@@ -62,7 +62,7 @@ def test_a_base_without_beginning_starts_documents_with_the_end(
     assert store.tokens["th.low"][0] == store.tokens["th.low"][-1] == other.eos_token_id
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=20)
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=20)
 @given(st.lists(st.integers(1, 40), max_size=5))
 def test_cut_documents_predict_every_token_but_the_first_once(
     tmp_path: Path, mark: TokenizerMark, files: dict[str, Path], cuts: list[int]
@@ -163,3 +163,37 @@ def test_damage_is_named(tmp_path: Path, mark: TokenizerMark, files: dict[str, P
     files["en.high"].write_bytes(b"not parquet")
     with pytest.raises(DataError, match=r"en\.high\.parquet"):
         build_store(tmp_path / "fresh", files, mark, QUIET)
+
+
+def test_documents_keep_their_ids(tmp_path: Path, mark: TokenizerMark, files: dict[str, Path]) -> None:
+    store = build_store(tmp_path / "tokens", files, mark, QUIET)
+    assert [store.document_id("th.low", n) for n in range(5)] == [f"th-{n}" for n in range(5)]
+
+
+def test_a_store_with_more_sources_serves_those_that_are_asked_for(
+    tmp_path: Path, mark: TokenizerMark, files: dict[str, Path]
+) -> None:
+    build_store(tmp_path / "tokens", files, mark, QUIET)
+    some = {"th.low": files["th.low"]}
+    assert is_built(tmp_path / "tokens", some, mark)
+    assert TokenStore(tmp_path / "tokens", some, mark).tokens.keys() == {"th.low"}
+
+
+def test_a_parquet_file_that_vanishes_is_named_and_nothing_is_overwritten(
+    tmp_path: Path, mark: TokenizerMark, files: dict[str, Path]
+) -> None:
+    build_store(tmp_path / "tokens", files, mark, QUIET)
+    before = digests(tmp_path / "tokens")
+    files["en.high"].unlink()
+    with pytest.raises(DataError, match=r"en\.high\.parquet cannot be read"):
+        build_store(tmp_path / "tokens", files, mark, QUIET)
+    assert digests(tmp_path / "tokens") == before
+
+
+def test_a_parquet_file_cut_short_inside_is_named(tmp_path: Path, mark: TokenizerMark, files: dict[str, Path]) -> None:
+    """Its footer is whole, a column is not."""
+    content = bytearray(files["en.high"].read_bytes())
+    content[4:200] = bytes(196)
+    files["en.high"].write_bytes(content)
+    with pytest.raises(DataError, match=r"en\.high\.parquet cannot be read to its end.*what was tokenised is kept"):
+        build_store(tmp_path / "tokens", files, mark, QUIET)

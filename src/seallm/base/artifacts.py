@@ -81,11 +81,17 @@ class StageContext:
 
 @dataclass(frozen=True)
 class Artifact:
-    """Where a stage's result belongs, and the fingerprint it must have."""
+    """Where a stage's result belongs, and the fingerprint it must have.
+
+    Attributes:
+        work_fingerprint: of unfinished work that may be continued; differs from `fingerprint` where a setting may be
+            changed while the stage is under way. Empty: the same.
+    """
 
     stage: str
     folder: Path
     fingerprint: str
+    work_fingerprint: str = ""
 
     @property
     def partial(self) -> Path:
@@ -102,14 +108,18 @@ class Artifact:
         manifest = self.manifest()
         return manifest is not None and manifest.get("fingerprint") == self.fingerprint
 
+    def is_under_way(self) -> bool:
+        """True where a killed run left work behind that may be continued."""
+        mark = self.partial / PARTIAL_MARK
+        return mark.is_file() and read_json(mark) == (self.work_fingerprint or self.fingerprint)
+
     def open_partial(self) -> Path:
         """Make the partial folder, or continue the one a killed run left behind for the same fingerprint."""
-        mark = self.partial / PARTIAL_MARK
-        if self.partial.exists() and not (mark.is_file() and read_json(mark) == self.fingerprint):
+        if self.partial.exists() and not self.is_under_way():
             shutil.rmtree(self.partial)
         if not self.partial.exists():
             self.partial.mkdir(parents=True)
-            write_json(mark, self.fingerprint)
+            write_json(self.partial / PARTIAL_MARK, self.work_fingerprint or self.fingerprint)
         for leftover in self.partial.rglob(".*.tmp"):  # of writes that a kill cut short
             leftover.unlink()
         return self.partial
@@ -119,6 +129,18 @@ class Artifact:
         write_json(self.partial / MANIFEST, {"fingerprint": self.fingerprint, "stage": self.stage, **manifest})
         (self.partial / PARTIAL_MARK).unlink()
         self._replace()
+
+    def check_place(self) -> None:
+        """See that finishing replaces nothing but an older result.
+
+        Raises:
+            WorkspaceError: the folder holds files and no manifest.
+        """
+        if self.folder.exists() and self.manifest() is None and (self.folder.is_file() or any(self.folder.iterdir())):
+            raise WorkspaceError(
+                f"{self.folder} is there and was not written by seallm (no {MANIFEST}); it would be replaced. Name a "
+                "new folder, or empty this one"
+            )
 
     def recover(self) -> None:
         """A kill between manifest and rename leaves a complete partial folder: move it now."""

@@ -6,6 +6,7 @@
     |-- VocabError        a tokenizer cannot be extended, or its certificate failed
     |-- ModelError        a model folder is incomplete or does not fit what is asked of it
     |-- CheckpointError   a saved training state is damaged or belongs to another run
+    |-- ProcessError      processes that train together could not start, or one of them ended
     |-- WorkspaceError    a folder cannot be written, is full, or is in use by another process
     `-- MissingExtra      an optional dependency is not installed
 
@@ -40,6 +41,10 @@ class ModelError(SeallmError):
 
 class CheckpointError(SeallmError):
     """A saved training state is damaged or belongs to another run."""
+
+
+class ProcessError(SeallmError):
+    """Processes that train together could not start, or one of them ended."""
 
 
 class WorkspaceError(SeallmError):

@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from importlib import resources
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import IO, Any
 
 from seallm.base.errors import DataError
@@ -174,8 +174,8 @@ def parse_json_lines(file: IO[bytes], where: str) -> Iterator[tuple[int, dict[st
 
 def _parse_line(line: bytes, where: str) -> dict[str, Any] | DataError:
     try:
-        value = json.loads(line.decode("utf-8"))
-    except ValueError as error:  # covers UnicodeDecodeError and JSONDecodeError
+        value = json.loads(line.decode("utf-8-sig"))  # some editors open a file with a byte order mark
+    except (ValueError, RecursionError) as error:  # the first covers UnicodeDecodeError and JSONDecodeError
         return DataError(f"{where}: not a JSON object ({error})")
     return value if isinstance(value, dict) else DataError(f"{where}: a JSON {type(value).__name__}, not an object")
 
@@ -188,8 +188,13 @@ def resolve_path(text: str, folder: Path) -> Path:
     return path if path.is_absolute() else folder / path
 
 
+def is_hidden(path: PurePath) -> bool:
+    """True where the name or that of a folder in the path starts with a dot: `.git/config`, `.cache/a.parquet`."""
+    return any(part.startswith(".") for part in path.parts)
+
+
 def files_under(path: Path) -> list[Path]:
-    """The file itself, the files of a folder, or the matches of a glob, sorted; hidden names are left out.
+    """The file itself, the files of a folder, or the matches of a glob, sorted; hidden files and folders are left out.
 
     Raises:
         DataError: nothing is there.
@@ -197,14 +202,14 @@ def files_under(path: Path) -> list[Path]:
     if path.is_file():
         return [path]
     found: Iterable[Path]
+    root = path
     if path.is_dir():
         found = path.rglob("*")
     else:
-        root = path
         while any(c in part for part in root.parts for c in "*?["):
             root = root.parent
         found = root.glob(str(path.relative_to(root))) if root != path else iter(())
-    files = sorted(p for p in found if p.is_file() and not p.name.startswith("."))
+    files = sorted(p for p in found if p.is_file() and not is_hidden(p.relative_to(root)))
     if not files:
         raise DataError(
             f"No file at {path}. Check the path: it may be a file, a folder or a glob such as data/*.jsonl.gz"

@@ -1,16 +1,12 @@
-"""What every compiled kernel needs: the decorator, a filled cache, and Arrow strings as arrays that numba can read.
+"""What every compiled kernel needs: the decorator, and Arrow strings as arrays that numba can read.
 
 Kernels read UTF-8 bytes without checking them, so strings are validated here, once, before any kernel sees them. Keep
 argument types the same in every call (int64 offsets, read-only uint8 bytes): each new combination is compiled anew.
 """
 
-import hashlib
-import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, TypeVar
 
-import llvmlite.binding
 import numba
 import numpy as np
 import numpy.typing as npt
@@ -25,24 +21,6 @@ def kernel(function: Function) -> Function:
     """Compile on first call, without the interpreter lock; later processes load the result from the disk cache."""
     compiled: Function = numba.njit(function, nogil=True, cache=True)
     return compiled
-
-
-def compile_once(sources: Path, name: str, compile_all: Callable[[], None]) -> None:
-    """Fill the disk cache of a package's kernels, unless a process before has done so.
-
-    Args:
-        sources: folder of the package; a change of its files, of numba or of the processor counts as new kernels.
-        name: of this set of kernels.
-        compile_all: calls every kernel once.
-    """
-    files = [(path.name, path.stat().st_mtime_ns, path.stat().st_size) for path in sorted(sources.glob("*.py"))]
-    state = repr((numba.__version__, llvmlite.binding.get_host_cpu_name(), files))
-    mark = sources / "__pycache__" / f"{name}.{hashlib.sha256(state.encode()).hexdigest()[:16]}.compiled"
-    if mark.exists():
-        return
-    compile_all()
-    if os.access(mark.parent, os.W_OK):  # numba keeps the cache of a read-only installation elsewhere
-        mark.touch()
 
 
 def string_buffers(strings: pa.Array | pa.ChunkedArray) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8]]:

@@ -13,7 +13,7 @@ from typing import IO, Any
 from urllib.parse import unquote, urlsplit
 
 from seallm.base.errors import DataError, MissingExtra
-from seallm.base.files import file_fingerprint, files_under, fingerprint, resolve_path
+from seallm.base.files import file_fingerprint, files_under, fingerprint, is_hidden, resolve_path
 
 Place = Path | str
 
@@ -47,7 +47,7 @@ def resolve_place(text: str, folder: Path) -> Place:
 
 
 def places_under(place: Place) -> list[Place]:
-    """The file itself, the files of a folder, or the matches of a glob, sorted; hidden names are left out.
+    """The file itself, the files of a folder, or the matches of a glob, sorted; hidden files and folders are left out.
 
     Raises:
         DataError: nothing is there, or the protocol is not known.
@@ -61,8 +61,9 @@ def places_under(place: Place) -> list[Place]:
             found = [name for name, entry in system.glob(path, detail=True).items() if entry["type"] == "file"]
         else:
             found = [path] if system.isfile(path) else list(system.find(path))
-    urls = sorted(str(system.unstrip_protocol(name)) for name in found)
-    urls = [url for url in urls if not place_name(url).startswith(".")]
+    named = [part for part in PurePosixPath(path).parts if not any(c in part for c in _WILDCARDS)]
+    seen = (name for name in found if not is_hidden(PurePosixPath(*PurePosixPath(name).parts[len(named) :])))
+    urls = sorted(str(system.unstrip_protocol(name)) for name in seen)
     if not urls:
         raise DataError(f"No file at {place_label(place)}. Check the address: a file, a folder or a glob such as *.gz")
     return list(urls)

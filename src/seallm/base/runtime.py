@@ -1,7 +1,8 @@
 """Where and how a process computes: seed, workers, threads, device, number type; and its progress display.
 
 `Runtime` is a value that stages receive, so that nothing about the machine hides in globals. None of it changes a
-result: the same seed gives the same bytes for any number of workers.
+result: the same seed gives the same bytes for any number of workers. Only which process this is, of those that train
+together, is read from the environment, where torchrun and its like put it: see `Place`.
 """
 
 import os
@@ -13,10 +14,48 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
+from seallm.base.errors import ProcessError
+
 if TYPE_CHECKING:
     import torch
 
 PLAIN_LOG_SECONDS = 10.0
+PLACE_VARIABLES = ("RANK", "WORLD_SIZE", "LOCAL_RANK")
+
+
+@dataclass(frozen=True)
+class Place:
+    """Which of the processes that train together this one is.
+
+    Attributes:
+        rank: its number, from 0; 0 alone writes.
+        processes: how many there are.
+        local_rank: its number on this machine, and so of its GPU.
+    """
+
+    rank: int = 0
+    processes: int = 1
+    local_rank: int = 0
+
+
+def own_place() -> Place:
+    """Read from RANK, WORLD_SIZE and LOCAL_RANK; alone where they are not set."""
+    rank, processes, local_rank = (int(os.environ.get(n, d)) for n, d in zip(PLACE_VARIABLES, "010", strict=True))
+    return Place(rank, processes, local_rank)
+
+
+@dataclass(frozen=True)
+class Training:
+    """How a training stage uses the machine; the fields are those of [compute] in the recipe."""
+
+    timeout_minutes: float = 30.0
+    micro_batch_tokens: int | None = None
+    activation_checkpointing: bool = False
+    compile: bool = False
+    deterministic: bool = False
+    keep_checkpoints: int = 0
+    keep_best_checkpoint: bool = False
+    track: str | None = None
 
 
 @dataclass(frozen=True)
@@ -29,19 +68,37 @@ class Runtime:
     dtype: str = "float32"
     show_progress: bool = True
     engine: Literal["local", "ray"] = "local"
+    training: Training = Training()
 
     def torch_device(self) -> "torch.device":
-        """Seat torch on this runtime's threads, and return the device; `auto` takes a GPU where there is one."""
+        """Seat torch on this runtime's threads, and return the device; `auto` takes a GPU where there is one.
+
+        Raises:
+            ProcessError: this machine has fewer GPUs than processes.
+        """
         import torch
 
         torch.set_num_threads(self.threads)
-        name = self.device if self.device != "auto" else ("cuda" if torch.cuda.is_available() else "cpu")
-        return torch.device(name)
+        if self.device == "cpu" or (self.device == "auto" and not torch.cuda.is_available()):
+            return torch.device("cpu")
+        place = own_place()
+        if place.processes == 1:
+            return torch.device("cuda")
+        if place.local_rank >= torch.cuda.device_count():
+            raise ProcessError(
+                f"Process {place.local_rank} of this machine has no GPU: there are {torch.cuda.device_count()}. Lower "
+                'the number of processes, or set [compute] device = "cpu"'
+            )
+        torch.cuda.set_device(place.local_rank)
+        return torch.device("cuda", place.local_rank)
 
     def torch_dtype(self) -> "torch.dtype":
-        """The number type of weights and activations."""
+        """The number type that is computed in; `auto` is bfloat16 on GPUs that have it, else float32."""
         import torch
 
+        if self.dtype == "auto":
+            on_gpu = self.device != "cpu" and torch.cuda.is_available()
+            return torch.bfloat16 if on_gpu and torch.cuda.is_bf16_supported() else torch.float32
         return {"float32": torch.float32, "bfloat16": torch.bfloat16}[self.dtype]
 
 
@@ -53,20 +110,44 @@ def calm_threads() -> None:
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 
+def return_memory() -> None:
+    """Let Arrow give freed memory back to the system; call before pyarrow is imported.
+
+    Its own allocator keeps what it once needed: half as much again as the system's while a corpus is written.
+    """
+    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
+
+
 def available_cores() -> int:
     """Cores this process may use (a container may see fewer than the machine has)."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
 
 
-def seed_everything(seed: int) -> None:
-    """Seed Python, numpy and torch; ask torch for its deterministic kernels."""
+def gpu_count() -> int:
+    """GPUs that torch sees on this machine; asking does not occupy them."""
+    import torch
+
+    return torch.cuda.device_count()
+
+
+def seed_everything(seed: int, *, deterministic: bool = True, strict: bool = False) -> None:
+    """Seed Python, numpy and torch. Float32 means float32: products in TF32, with their 10 bits, are off.
+
+    Args:
+        seed: of all random numbers.
+        deterministic: ask torch for kernels that repeat bit for bit.
+        strict: an operation without such a kernel is an error (some GPU kernels change for that alone).
+    """
     import numpy as np
     import torch
 
     random.seed(seed)
     np.random.seed(seed % 2**32)
     torch.manual_seed(seed)
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.set_float32_matmul_precision("highest")
+    if strict:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read at the first product on a GPU
+    torch.use_deterministic_algorithms(deterministic or strict, warn_only=not strict)
 
 
 class Task(Protocol):
@@ -81,15 +162,18 @@ class _PlainTask:
 
     def __init__(self, title: str, total: float) -> None:
         self.title, self.total, self.done, self.last = title, total, 0.0, time.monotonic()
+        self.first: tuple[float, float] | None = None  # when the first work was done, and how much: perhaps long ago
 
     def advance(self, amount: float = 1.0, note: str = "") -> None:
         self.done += amount
         now = time.monotonic()
+        self.first = self.first or (now, self.done)
         if now - self.last >= PLAIN_LOG_SECONDS:
             self.last = now
-            print(
-                f"  {self.title}: {100 * self.done / max(self.total, 1e-9):.0f} % {note}", file=sys.stderr, flush=True
-            )
+            share = self.done / max(self.total, 1e-9)
+            speed = (self.done - self.first[1]) / max(now - self.first[0], 1e-9)
+            left = f"  {max(self.total - self.done, 0.0) / speed / 60:.0f} min left" if speed else ""
+            print(f"  {self.title}: {100 * share:.0f} % {note}{left}", file=sys.stderr, flush=True)
 
 
 class _RichTask:
@@ -115,7 +199,7 @@ class _SilentTask:
 @contextmanager
 def progress(title: str, total: float, runtime: Runtime) -> Iterator[Task]:
     """A live bar on a terminal, a line now and then in a log, nothing where it is switched off."""
-    if not runtime.show_progress:
+    if not runtime.show_progress or own_place().rank:  # of several processes, the first speaks for all
         yield _SilentTask()
     elif sys.stderr.isatty() or sys.stdout.isatty():
         task = _RichTask(title, total)

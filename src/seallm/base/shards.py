@@ -2,16 +2,20 @@
 
 A shard's result is a file. A shard whose file is already there is skipped, so a killed run continues where it stopped;
 what it holds depends on the shard alone, so results do not depend on the number of workers or the engine.
+
+Workers are forked from a server process that holds nothing but what it was told to load beforehand: a child of this
+process itself would inherit the locks of torch's and Arrow's threads, and a new interpreter would load everything anew.
 """
 
 import multiprocessing
 import os
-import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing.context import BaseContext
 from pathlib import Path
 from typing import Literal, TypeVar
 
+from seallm.base.processes import end_with_parent
 from seallm.base.ray_shards import run_on_ray
 from seallm.base.runtime import Runtime, progress
 
@@ -26,6 +30,7 @@ def map_shards(
     title: str,
     runtime: Runtime,
     engine: Engine = "local",
+    preload: str | None = None,
 ) -> None:
     """Call `function(shard, result)` for every shard whose result is missing.
 
@@ -36,6 +41,7 @@ def map_shards(
         title: shown on the display.
         runtime: `workers` processes are used; 1 works in this process.
         engine: `ray` runs the shards on a cluster, whose nodes see the same files under the same paths.
+        preload: module that the server imports before it forks workers; the first call of a process counts.
 
     Raises:
         MissingExtra: the engine is `ray`, and Ray is not installed.
@@ -53,10 +59,9 @@ def map_shards(
                 function(shard, result)
                 task.advance()
             return
-        # spawn: a forked child would inherit the locks of torch's and Arrow's threads
-        context = multiprocessing.get_context("spawn")
         workers = min(runtime.workers, len(missing))
-        with ProcessPoolExecutor(workers, mp_context=context, initializer=_die_with_parent) as pool:
+        pool = ProcessPoolExecutor(workers, _context(preload), _begin_worker, (dict(os.environ),))
+        with pool:
             futures = [pool.submit(function, shard, result) for shard, result in missing]
             try:
                 for future in as_completed(futures):
@@ -67,13 +72,17 @@ def map_shards(
                 raise
 
 
-def _die_with_parent() -> None:
-    """End this worker when its parent is killed: a pool's workers would wait for work for ever."""
-    parent = multiprocessing.parent_process()
+def _context(preload: str | None) -> BaseContext:
+    if "forkserver" not in multiprocessing.get_all_start_methods():  # Windows
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    if preload:
+        context.set_forkserver_preload([preload])
+    return context
 
-    def watch() -> None:
-        if parent is not None:
-            parent.join()
-            os._exit(1)
 
-    threading.Thread(target=watch, daemon=True).start()
+def _begin_worker(environment: dict[str, str]) -> None:
+    """Take the parent's environment, as the server keeps the one it started with; end when the parent is killed."""
+    os.environ.clear()
+    os.environ.update(environment)
+    end_with_parent()  # a pool's workers would wait for work for ever

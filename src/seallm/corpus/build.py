@@ -23,18 +23,18 @@ import numpy as np
 from seallm.base.artifacts import StageContext, timed
 from seallm.base.errors import DataError
 from seallm.base.files import SAMPLE_PREFIX, read_json, write_json, write_json_lines
-from seallm.base.kernels import compile_once
 from seallm.base.places import Place, place_label, place_size
 from seallm.base.shards import map_shards
 from seallm.corpus.benchmark_files import read_passages
 from seallm.corpus.classifier import load_models, save_models
 from seallm.corpus.classifier_training import TierShard, score_tiers, train_models
-from seallm.corpus.clean import clean_file, compile_kernels, save_frames
+from seallm.corpus.clean import clean_file, save_frames
 from seallm.corpus.columns import Columns
 from seallm.corpus.decide import Choices, kept_documents
 from seallm.corpus.decontaminate import load_index, make_index, mark_common, save_index
 from seallm.corpus.fit_thresholds import fit_thresholds
-from seallm.corpus.judge_texts import TextFile
+from seallm.corpus.harm_model import load_harm_model
+from seallm.corpus.judge_texts import HarmModel, TextFile
 from seallm.corpus.layout import documents_of, scored_documents_of
 from seallm.corpus.personal import check_placeholder
 from seallm.corpus.raw_texts import RawFile, line_counts_of, read_raw, texts_of, window_counts_of
@@ -52,6 +52,7 @@ MAX_BAD_SHARE = 0.5  # with more unreadable records, the inputs are not what the
 FUNNEL, QUARANTINE, LEAKS = "funnel.json", "quarantine.jsonl", "decontamination.jsonl"
 TIER_MODELS = "tier_models.npz"
 FRAME_PART_BYTES = 2**30
+WARM_START = "seallm.corpus.warm_start"
 IDENTIFIER_THRESHOLD = "min_identifier_score"
 _WORK, _DISCARDED = "work", ".discarded"
 
@@ -67,6 +68,8 @@ def run(settings: Corpus, context: StageContext) -> None:
         RecipeError: a language has no file, or the placeholder of personal data cannot be used.
     """
     check_placeholder(settings.personal_placeholder)
+    if model := _harm_model(settings, context):
+        load_harm_model(model.path, model.label)  # what is wrong with it is said before anything is read
     work = open_work(context.out)
     with timed(context.timings, "read_seconds"):
         names, read = _read(settings, context, work)
@@ -182,7 +185,8 @@ def _map_files(
     """Run over files, the largest first, so that no worker is left alone with it at the end."""
     order = sorted(range(len(jobs)), key=lambda i: (-sizes[i], i))
     runtime = context.runtime
-    map_shards(function, [jobs[i] for i in order], [results[i] for i in order], title, runtime, runtime.engine)
+    ordered_jobs, ordered_results = [jobs[i] for i in order], [results[i] for i in order]
+    map_shards(function, ordered_jobs, ordered_results, title, runtime, runtime.engine, WARM_START)
 
 
 def _index_benchmarks(settings: Corpus, context: StageContext, work: Path) -> Path | None:
@@ -213,15 +217,21 @@ def _clean(settings: Corpus, context: StageContext, read: Sequence[Path], work: 
         personal_data=settings.personal_data,
         personal_placeholder=settings.personal_placeholder,
         harm_words=settings.harm_words,
+        harm_model=_harm_model(settings, context),
         blocked=tuple(context.files(settings.blocked_domains)),
         opted_out=tuple(context.files(settings.opt_out_domains)),
     )
     files = [replace(common, texts=texts_of(result)) for result in read]
     results = [work / f"{number:05d}.json" for number in range(len(files))]
-    if context.runtime.workers > 1 and not all(result.exists() for result in results):
-        compile_once(Path(__file__).parent, "clean", lambda: compile_kernels(files[0]))
     _map_files(clean_file, files, results, [file.texts.stat().st_size for file in files], "cleaning", context)
     return results
+
+
+def _harm_model(settings: Corpus, context: StageContext) -> HarmModel | None:
+    if settings.harm_model is None:
+        return None
+    drop_from = settings.harm_threshold if settings.harm_model_action == "drop" else None
+    return HarmModel(context.resolve(settings.harm_model), settings.harm_label, drop_from)
 
 
 def _score_tiers(settings: Corpus, context: StageContext, results: Sequence[Path]) -> list[Path]:

@@ -18,8 +18,7 @@ from seallm.corpus.fit_thresholds import STEPS, count_scores
 from seallm.corpus.judge_texts import TextFile, judge_texts, shard_schema
 from seallm.corpus.layout import documents_of
 from seallm.corpus.personal_rules import TYPES
-from seallm.corpus.raw_texts import TEXTS_SCHEMA
-from seallm.corpus.site_frames import FrameLines, count_lines
+from seallm.corpus.site_frames import FrameLines
 
 
 def save_frames(frames: FrameLines, path: Path) -> None:
@@ -53,14 +52,3 @@ def clean_file(file: TextFile, result: Path) -> None:
             masked.update(dict(zip(TYPES, judged.masked.tolist(), strict=True)))
     found = {"documents": documents, "frame_lines": frame_lines, "masked": masked, "leaks": leaks}
     write_json(result, {**found, "score_counts": {code: counts.tolist() for code, counts in score_counts.items()}})
-
-
-def compile_kernels(file: TextFile) -> None:
-    """Compile all kernels that cleaning uses, into the disk cache: once here, and not again in every worker."""
-    texts = ("a text of a spaced language, mail@example.org", "ข้อความ")
-    rows = {"id": ["a", "b"], "text": texts, "source": ["s"] * 2, "host": ["h"] * 2, "repaired": [False] * 2}
-    columns = [pa.array(rows.get(field.name, [None] * 2), field.type) for field in TEXTS_SCHEMA]
-    table = pa.table(columns, schema=TEXTS_SCHEMA)
-    count_lines(table["text"], table["host"])
-    frames = FrameLines(np.zeros(1, np.uint64), np.zeros(1, np.bool_))
-    judge_texts(table, file, frames, load_index(file.index) if file.index else None)

@@ -36,6 +36,7 @@ TYPES: dict[str, type[np.generic]] = {
     "group": np.uint8,
     "high_source": np.bool_,
     "fate": np.int8,
+    "tier": np.int8,  # as a fate; of a held-out document the tier it would be of
     "final_reason": np.int8,  # with duplicates
     "representative": np.uint32,  # the document that it stands behind; itself where it is no duplicate
     "cluster_size": np.int32,

@@ -42,7 +42,8 @@ class Choices:
 def decide(columns: Columns, groups: Sequence[str], choices: Choices, work: Path, runtime: Runtime) -> None:
     """Find duplicates among the documents that no rule dropped, then part the rest into held out, high and low.
 
-    Fills the columns `fate`, `final_reason`, `representative` and `cluster_size`.
+    Fills the columns `fate`, `tier` (of a held-out document that which it would have been of), `final_reason`,
+    `representative` and `cluster_size`.
     """
     duplicates = find_duplicates(columns, choices.similarity, work, runtime)
     reasons = columns.read("reason").copy()
@@ -53,6 +54,7 @@ def decide(columns: Columns, groups: Sequence[str], choices: Choices, work: Path
     columns.save("cluster_size", np.maximum(duplicates.cluster_sizes, 1))
     del duplicates
     group_of, fates = columns.read("group"), np.zeros(columns.total, np.int8)
+    held_out_tiers = np.zeros(columns.total, np.int8)
     for group in range(len(groups)):
         members = np.flatnonzero((group_of == group) & (reasons == 0)).astype(np.uint32)
         draws = columns.read("final_id_hash")[members]
@@ -65,7 +67,12 @@ def decide(columns: Columns, groups: Sequence[str], choices: Choices, work: Path
         else:
             high = from_high.astype(np.bool_) | (quality >= choices.high_threshold)
         fates[rest] = np.where(high, HIGH, LOW)
+        least = np.where(high & ~from_high.astype(np.bool_), quality, np.inf).min(initial=np.inf)
+        own = members[held_out]
+        would_be_high = columns.read("high_source")[own].astype(np.bool_) | (columns.read("quality")[own] >= least)
+        held_out_tiers[own] = np.where(would_be_high, HIGH, LOW)
     columns.save("fate", fates)
+    columns.save("tier", np.where(fates == HELD_OUT, held_out_tiers, fates))
 
 
 def _hold_out(draws: npt.NDArray[np.uint64], share: float) -> npt.NDArray[np.bool_]:

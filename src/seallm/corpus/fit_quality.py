@@ -10,7 +10,7 @@ otherwise make rules so strict that they drop every page that is merely less tid
 import functools
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -162,12 +162,15 @@ def _measure(texts: list[str]) -> _Measured:
     return _Measured(statistics, {}, identifier.identify(array, statistics), np.zeros(len(texts), np.int32))
 
 
+_IDENTIFIED = tuple(field.name for field in fields(Identification))
+
+
 def _take(measured: _Measured, rows: npt.NDArray[np.int64], language: Language) -> _Measured:
     """These rows, all of one language, with the figures that depend on it."""
     columns: list[Any] = [column[rows] for column in measured.statistics]
     statistics = Statistics(*columns)
     stop_words = 2 * [known.code for known in _tools()[0].languages].index(language.code)
-    identification = Identification(measured.identification.languages[rows], measured.identification.scores[rows])
+    identification = Identification(*(getattr(measured.identification, name)[rows] for name in _IDENTIFIED))
     figures = shares(statistics, statistics.listed[:, stop_words])
     return _Measured(statistics, figures, identification, statistics.distinct[:, stop_words])
 
@@ -179,8 +182,7 @@ def _join(parts: list[_Measured]) -> _Measured:
     statistics = Statistics(*columns)
     names = parts[0].figures
     identification = Identification(
-        np.concatenate([p.identification.languages for p in parts]),
-        np.concatenate([p.identification.scores for p in parts]),
+        *(np.concatenate([getattr(p.identification, name) for p in parts]) for name in _IDENTIFIED)
     )
     figures = {name: np.concatenate([p.figures[name] for p in parts]) for name in names}
     return _Measured(statistics, figures, identification, np.concatenate([p.stop_word_kinds for p in parts]))

@@ -37,10 +37,17 @@ UNDETERMINED_MYANMAR = "und_Mymr"  # a language of Myanmar's script other than B
 
 @dataclass(frozen=True)
 class Identification:
-    """One row a text: code of a known language, or the model's label, or `und`; and how sure, 0 to 1."""
+    """One row a text.
+
+    Attributes:
+        languages: code of a known language, or the model's label, or `und`: (n,).
+        scores: how sure, 0 to 1: (n,).
+        contested: decided by the second look, between two languages that the model mixes up: (n,).
+    """
 
     languages: npt.NDArray[np.str_]
     scores: npt.NDArray[np.float32]
+    contested: npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -65,6 +72,7 @@ class Identifier:
         shares = statistics.scripts / letters[:, None]
         codes = np.full(len(texts), UNDETERMINED, dtype="U16")
         scores = np.zeros(len(texts), np.float32)
+        contested = np.zeros(len(texts), np.bool_)
         by_script = self.by_script()
         shares[:, HAN] += shares[:, KANA]
         main = FIRST_UNSPACED + shares[:, FIRST_UNSPACED:KANA].argmax(axis=1)
@@ -81,12 +89,14 @@ class Identifier:
             left = texts.take(pa.array(rest))
             probabilities = predict(left, self.model)
             codes_of_rest, scores_of_rest = self._by_label(probabilities, statistics.listed[rest])
-            self._look_again(left, probabilities, statistics.listed[rest], codes_of_rest, scores_of_rest)
+            contested[rest] = self._look_again(
+                left, probabilities, statistics.listed[rest], codes_of_rest, scores_of_rest
+            )
             codes[rest], scores[rest] = codes_of_rest, scores_of_rest
             # a label without the letters: the script's share stays the measure
             named = rest[np.isin(codes[rest], list(by_script.values()))]
             scores[named] = main_share[named]
-        return Identification(codes, scores)
+        return Identification(codes, scores, contested)
 
     def _by_label(
         self, probabilities: npt.NDArray[np.float32], listed: npt.NDArray[np.int32]
@@ -111,8 +121,9 @@ class Identifier:
         listed: npt.NDArray[np.int32],
         codes: npt.NDArray[np.str_],
         scores: npt.NDArray[np.float32],
-    ) -> None:
-        """Decide anew, in `codes` and `scores`, between the languages of each pair where both are likely."""
+    ) -> npt.NDArray[np.bool_]:
+        """Decide anew, in `codes` and `scores`, between the languages of each pair where both are likely; say where."""
+        looked_at = np.zeros(len(codes), np.bool_)
         numbers = {language.code: number for number, language in enumerate(self.languages)}
         best = probabilities.argmax(axis=1)
         for k, pair in enumerate(self.second_look.pairs):
@@ -126,12 +137,14 @@ class Identifier:
             rows = np.flatnonzero(is_pair & (rival >= MIN_RIVAL))
             if not len(rows):
                 continue
+            looked_at[rows] = True
             ngrams = score_ngrams(texts.take(pa.array(rows)), self.second_look.weights[k : k + 1])[:, 0]
             telling = listed[rows][:, [2 * numbers[code] + 1 for code in pair]]
             is_second = odds(weigh(ngrams, both[rows], telling), self.second_look.mixing[k]) > 0
             for code, mine in zip(pair, (rows[~is_second], rows[is_second]), strict=True):
                 codes[mine] = code
                 scores[mine] = self._label_sum(numbers[code], probabilities[mine])
+        return looked_at
 
     def _known_labels(self, number: int) -> list[str]:
         """The labels of a language that this model has; a file may name those of several models."""

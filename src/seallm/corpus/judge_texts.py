@@ -21,13 +21,15 @@ from seallm.corpus.duplicates import compact
 from seallm.corpus.fasttext import default_model
 from seallm.corpus.fasttext_file import load_model
 from seallm.corpus.harm import CATEGORIES, harm_figures, harm_labels
+from seallm.corpus.harm_model import load_harm_model
 from seallm.corpus.identify import Identification, Identifier
 from seallm.corpus.layout import BENCHMARK, BLOCKED, EMPTY, HARM, LANGUAGE, OPTED_OUT, PERSONAL_DATA, UNKNOWN
 from seallm.corpus.line_languages import line_languages
 from seallm.corpus.ngrams import MinHash, make_minhash
 from seallm.corpus.personal import mask_personal
 from seallm.corpus.personal_rules import TYPES
-from seallm.corpus.quality import Shares, judge, rule_figures, shares
+from seallm.corpus.quality import judge, rule_figures, shares
+from seallm.corpus.scores import figures_of, score_maps
 from seallm.corpus.site_frames import FrameLines, remove_lines
 from seallm.corpus.statistics import CHARACTERS, Statistics, measure
 from seallm.corpus.tiers import quality_scores
@@ -36,6 +38,15 @@ from seallm.languages import Language, known_languages, load_languages
 
 QUALITY_SCORE = "quality"
 KEPT_COLUMNS = ("id", "source", "url", "licence", "repaired")
+
+
+@dataclass(frozen=True)
+class HarmModel:
+    """A classifier of the user's: its file and label, and the probability from which documents are dropped, if any."""
+
+    path: Path
+    label: str
+    drop_from: float | None
 
 
 @dataclass(frozen=True)
@@ -64,6 +75,7 @@ class TextFile:
     personal_data: Literal["mask", "drop", "off"]
     personal_placeholder: str
     harm_words: Literal["label", "drop", "off"]
+    harm_model: HarmModel | None
     blocked: tuple[Path, ...]
     opted_out: tuple[Path, ...]
 
@@ -143,12 +155,19 @@ class _Verdicts:
 
 
 class _Prepared(NamedTuple):
-    """Texts without frames, what of benchmarks they hold, and which of them must go for it."""
+    """Texts without frames, what of benchmarks they hold.
+
+    Attributes:
+        leaks: one row for each passage.
+        leaking: (leaks,) the document that each is in.
+        dropped: documents that must go for it.
+    """
 
     texts: pa.Array
     frame_lines: int
     leaks: list[dict[str, Any]]
     leaking: npt.NDArray[np.int64]
+    dropped: npt.NDArray[np.int64]
 
 
 def judge_texts(table: pa.Table, file: TextFile, frames: FrameLines | None, index: BenchmarkIndex | None) -> Judged:
@@ -173,7 +192,7 @@ def judge_texts(table: pa.Table, file: TextFile, frames: FrameLines | None, inde
     listed, kinds = (_of_own_language(c, identification, tools) for c in (statistics.listed, statistics.distinct))
     figures = shares(statistics, listed)
     verdicts = _Verdicts(judge(statistics, figures, identification, tools.languages, kinds))
-    verdicts.drop(prepared.leaking, BENCHMARK)
+    verdicts.drop(prepared.dropped, BENCHMARK)
     _look_up_addresses(table, file, verdicts)
     further = {
         **rule_figures(statistics, identification, kinds),
@@ -184,10 +203,12 @@ def judge_texts(table: pa.Table, file: TextFile, frames: FrameLines | None, inde
     masked = np.zeros((len(texts), len(TYPES)), np.int32)
     if file.personal_data != "off":
         texts, masked = mask_personal(texts, identification.languages, file.personal_placeholder)
+        _mask_quotes(prepared, identification.languages, file.personal_placeholder)
         further |= {f"personal_{name}": masked[:, place].astype(np.float32) for place, name in enumerate(TYPES)}
         if file.personal_data == "drop":
             verdicts.drop(np.flatnonzero(masked.any(axis=1)), PERSONAL_DATA)
-    judged = _judged_table(table, texts, statistics, identification, {**figures, **further}, verdicts, tools)
+    scores = score_maps({**figures, **further}, lines.shares)
+    judged = _judged_table(table, texts, statistics, identification, scores, verdicts, tools)
     counts = masked.sum(axis=0, dtype=np.int64)
     return Judged(judged, prepared.leaks, counts, prepared.frame_lines, identification.scores)
 
@@ -199,12 +220,20 @@ def _prepare(table: pa.Table, file: TextFile, frames: FrameLines | None, index: 
         texts, frame_lines = stripped.texts, int(stripped.lines.sum())
     nobody = np.zeros(0, np.int64)
     if index is None:
-        return _Prepared(texts, frame_lines, [], nobody)
+        return _Prepared(texts, frame_lines, [], nobody, nobody)
     found = find_leaks(texts, index, file.benchmark_share)
     leaks = list(describe_leaks(texts, table["id"].to_pylist(), found, index))
     if file.benchmark_action == "cut":
-        return _Prepared(cut_leaks(texts, found), frame_lines, leaks, nobody)
-    return _Prepared(texts, frame_lines, leaks, np.unique(found.documents))
+        return _Prepared(cut_leaks(texts, found), frame_lines, leaks, found.documents, nobody)
+    return _Prepared(texts, frame_lines, leaks, found.documents, np.unique(found.documents))
+
+
+def _mask_quotes(prepared: _Prepared, languages: npt.NDArray[np.str_], placeholder: str) -> None:
+    """What the list of leaks quotes is masked too, or it would keep what the corpus must not hold."""
+    quotes = pa.array([leak["text"] for leak in prepared.leaks], pa.large_string())
+    masked = mask_personal(quotes, languages[prepared.leaking], placeholder).texts.to_pylist()
+    for leak, text in zip(prepared.leaks, masked, strict=True):
+        leak["text"] = text
 
 
 def _look_up_addresses(table: pa.Table, file: TextFile, verdicts: _Verdicts) -> None:
@@ -222,13 +251,19 @@ def _domain_lists(files: tuple[Path, ...]) -> DomainLists:
 def _find_harm(
     texts: pa.Array, identification: Identification, file: TextFile, tools: _Judge, verdicts: _Verdicts
 ) -> dict[str, npt.NDArray[np.float32]]:
-    """Hits for 1,000 words by category."""
-    if file.harm_words == "off":
-        return {}
-    found = harm_figures(texts, identification.languages, tuple(tools.languages))
-    if file.harm_words == "drop":
-        verdicts.drop(np.flatnonzero(harm_labels(found).any(axis=1)), HARM)
-    return {f"harm_{name}": found.rates[:, place] for place, name in enumerate(CATEGORIES)}
+    """Hits for 1,000 words by category, and the probability by the user's classifier."""
+    figures: dict[str, npt.NDArray[np.float32]] = {}
+    if file.harm_words != "off":
+        found = harm_figures(texts, identification.languages, tuple(tools.languages))
+        figures = {f"harm_{name}": found.rates[:, place] for place, name in enumerate(CATEGORIES)}
+        if file.harm_words == "drop":
+            verdicts.drop(np.flatnonzero(harm_labels(found).any(axis=1)), HARM)
+    if file.harm_model:
+        scores = load_harm_model(file.harm_model.path, file.harm_model.label)(texts)
+        figures["harm_model"] = scores
+        if file.harm_model.drop_from is not None:
+            verdicts.drop(np.flatnonzero(scores >= file.harm_model.drop_from), HARM)
+    return figures
 
 
 def _judged_table(
@@ -236,7 +271,7 @@ def _judged_table(
     texts: pa.Array,
     statistics: Statistics,
     identification: Identification,
-    figures: Shares,
+    scores: pa.MapArray,
     verdicts: _Verdicts,
     tools: _Judge,
 ) -> pa.Table:
@@ -246,10 +281,10 @@ def _judged_table(
         "text": texts,
         "language": codes,
         "group": np.where(np.isin(codes, list(tools.languages)), codes, UNKNOWN),
-        "scores": _score_maps(figures),
+        "scores": scores,
         "reason": verdicts.first,
         "fixed": verdicts.fixed,
-        "quality": figures[QUALITY_SCORE],
+        "quality": figures_of(scores)[QUALITY_SCORE],
         "characters": statistics.totals[:, CHARACTERS],
         "hash": statistics.hashes,
         "signature": signature_column(compact(statistics.signatures)),
@@ -266,11 +301,3 @@ def _of_own_language(
         rows = identification.languages == language.code
         own[rows] = counts[rows, 2 * number]
     return own
-
-
-def _score_maps(figures: Shares) -> pa.MapArray:
-    """The same names for each text, with its values."""
-    names, n = list(figures), len(next(iter(figures.values())))
-    offsets = pa.array(np.arange(0, (n + 1) * len(names), len(names), dtype=np.int32))
-    keys = pa.array(names * n, pa.string())
-    return pa.MapArray.from_arrays(offsets, keys, pa.array(np.stack(list(figures.values()), axis=1).reshape(-1)))

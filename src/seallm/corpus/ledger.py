@@ -21,13 +21,8 @@ from seallm.base.files import atomic_writer
 from seallm.corpus.columns import READ_DOCUMENTS, Columns, Shard
 from seallm.corpus.layout import REASONS, TIERS, fates_of, file_of
 from seallm.corpus.names import read_names
-from seallm.corpus.rules import (
-    Thresholds,
-    broken_rules,
-    figures_of,
-    fixed_reasons,
-    reason_lists,
-)
+from seallm.corpus.rules import Thresholds, broken_rules, fixed_reasons, reason_lists
+from seallm.corpus.scores import figures_of
 
 ROW_GROUP_DOCUMENTS = 10_000
 _COPIED = ("url", "source", "licence", "language", "group", "scores", "repaired")
@@ -94,7 +89,7 @@ def write_ledger(part: LedgerPart, result: Path) -> None:
 def _decided(batch: pa.RecordBatch, part: LedgerPart, row: int) -> dict[str, Any]:
     columns, start = part.shard.columns, part.shard.columns.starts[part.shard.number] + row
     rows = slice(start, start + len(batch))
-    names = ("fate", "reason", "final_reason", "group", "representative", "cluster_size", "position")
+    names = ("fate", "tier", "reason", "final_reason", "group", "representative", "cluster_size", "position")
     own = {name: columns.read(name)[rows] for name in names}
     broken = broken_rules(
         own["reason"], own["final_reason"], batch["group"], figures_of(batch["scores"]), part.thresholds
@@ -102,7 +97,7 @@ def _decided(batch: pa.RecordBatch, part: LedgerPart, row: int) -> dict[str, Any
     if part.read_from is None:
         broken |= fixed_reasons(batch["reasons"])
     return {
-        "tier": _lookup([TIERS.get(fate) for fate in range(4)], own["fate"]),
+        "tier": _lookup([TIERS.get(fate) for fate in range(4)], own["tier"]),
         "reason": _lookup([REASONS.get(number) for number in range(max(REASONS) + 1)], own["final_reason"]),
         "reasons": reason_lists(broken),
         "cluster_size": own["cluster_size"],

@@ -3,11 +3,12 @@
 A page of two languages gets one label and a low score. Here its lines are identified one by one, neighbours joined
 until they are long enough to be told, and the bytes of each language are added up. The language with the most bytes is
 the page's own: a Malay page with an English menu stays Malay. A page of which a quarter or more is in other languages
-is called mixed. Only texts of which the identifier was unsure are looked at, which most pages are not.
+is called mixed. Only texts are looked at of which the identifier was unsure or that two like languages contest, which
+most pages are not.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +24,7 @@ from seallm.corpus.word_lists import WordLists
 SURE_SCORE = 0.85  # whole texts that score higher are taken to be of one language
 BLOCK_BYTES = 100  # lines are joined until they have as many: lid.176 is at a loss with three words
 MAX_BLOCKS = 64  # of a text; in a long one the blocks are longer
+SAMPLED_BLOCKS = 12  # of a text whose score is sure and whose language is contested
 MIN_BLOCK_SCORE = 0.5  # blocks that score lower (lists of names, code) count for no language
 MIN_MIXED_SHARE = 0.25
 _LINE_END = 0x0A
@@ -50,7 +52,7 @@ class LineLanguages:
 def line_languages(
     texts: pa.Array | pa.ChunkedArray, identification: Identification, identifier: Identifier, words: WordLists
 ) -> LineLanguages:
-    """Look at the lines of the texts whose score is below SURE_SCORE.
+    """Look at the lines of the texts whose score is below SURE_SCORE or whose language two contest.
 
     Args:
         texts: n strings.
@@ -63,8 +65,10 @@ def line_languages(
     """
     codes, scores = identification.languages.copy(), identification.scores.copy()
     mixed, shares = np.zeros(len(texts), np.float32), dict[int, Mapping[str, float]]()
-    rows = np.flatnonzero(scores < SURE_SCORE)
+    rows = np.flatnonzero((scores < SURE_SCORE) | identification.contested)
     blocks, owners = cut_blocks(texts.take(pa.array(rows)))
+    sampled = np.flatnonzero(_is_sampled(owners, scores[rows] >= SURE_SCORE))
+    blocks, owners = blocks.take(pa.array(sampled)), owners[sampled]
     found = identifier.identify(blocks, measure(blocks, words, make_minhash(1, 1)))
     sizes = pc.binary_length(blocks).to_numpy()
     is_told = np.isin(found.languages, list(identifier.by_script().values())) | (found.scores >= MIN_BLOCK_SCORE)
@@ -75,12 +79,22 @@ def line_languages(
         if last - first < 2 or not len(own):
             continue
         shares[row] = _add_up(found.languages[own], sizes[own], str(codes[row]), relatives)
-        best = next(iter(shares[row]))
-        mixed[row] = 1 - shares[row][best]
-        if best != codes[row]:
+        best, before = next(iter(shares[row])), str(codes[row])
+        is_open = scores[row] < SURE_SCORE or any({best, before} == set(pair) for pair in identifier.second_look.pairs)
+        mixed[row] = 1 - shares[row].get(best if is_open else before, 0.0)
+        if best != before and is_open:  # code and names among a sure text's lines do not outweigh it
             of_best = found.languages[own] == best
             codes[row], scores[row] = best, (found.scores[own] * sizes[own])[of_best].sum() / sizes[own].sum()
-    return LineLanguages(Identification(codes, scores), shares, mixed)
+    return LineLanguages(replace(identification, languages=codes, scores=scores), shares, mixed)
+
+
+def _is_sampled(owners: npt.NDArray[np.int64], is_sure: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Which blocks are looked at: all of a text, or SAMPLED_BLOCKS of a sure one, evenly spread: (blocks,)."""
+    counts = np.bincount(owners, minlength=len(is_sure))
+    ranks = np.arange(len(owners)) - (np.cumsum(counts) - counts)[owners]
+    shares = np.minimum(SAMPLED_BLOCKS, counts)[owners]
+    is_next = (ranks + 1) * shares // counts[owners] > ranks * shares // counts[owners]
+    return np.asarray(is_next | ~is_sure[owners], np.bool_)
 
 
 def _add_up(
@@ -136,10 +150,14 @@ def _cut(
 
 
 def _relatives(identifier: Identifier) -> Mapping[str, set[str]]:
-    """Languages whose blocks count as a text's own: too close, or too alike in script, to be told by one block."""
+    """Languages whose blocks count as a text's own: too close, or too alike in script, to be told by one block.
+
+    Pairs that the second look tells apart are none of them.
+    """
     found: dict[str, set[str]] = {JAPANESE: {CHINESE}}  # lines without kana
+    told = {(code, other) for pair in identifier.second_look.pairs for code in pair for other in pair}
     for numbers in identifier.sharers().values():
         sharing = {identifier.languages[number].code for number in numbers}
         for code in sharing:
-            found.setdefault(code, set()).update(sharing - {code})
+            found.setdefault(code, set()).update(other for other in sharing if (code, other) not in told)
     return found

@@ -18,7 +18,8 @@ MAX_MEMBER_BYTES = 16 * 2**20
 # what one step may unpack to is bounded by these: 32 KiB of gzip give at most 33 MB
 _STEP_BYTES = {"gzip": 2**15, "zstd": 2**13}
 _BLOCK_BYTES = 2**18
-_PROBE_BYTES = 512
+# what must be packed at the front of a member before the first byte unpacks: zstd gives whole blocks of up to 128 KiB
+_PROBE_BYTES = {"gzip": 512, "zstd": 2**17 + 2**5}
 _GZIP_FORMAT = 31  # zlib: gzip header and checksum
 _DICTIONARY_MAGIC = b"\x5d\x2a\x4d\x18"  # a skippable frame of this number opens a .warc.zst with a dictionary
 
@@ -235,7 +236,7 @@ def _find_member(window: Window, packing: Packing, offset: int, opening: bytes) 
     found = window.find(packing.magic, offset)
     while found is not None:
         try:
-            start = packing.unpacker().decompress(window.read(found, _PROBE_BYTES))
+            start = packing.unpacker().decompress(window.read(found, _PROBE_BYTES[packing.name]))
             if start.startswith(opening):
                 return found
         except packing.error:  # the magic bytes were part of something else

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from seallm.base.kernels import kernel
-from seallm.corpus.characters import HAN, MYANMAR, TABLE_SIZE, character_script, decode
+from seallm.corpus.characters import HAN, MYANMAR, TABLE_SIZE, character_tables, decode
 from seallm.corpus.hashing import MULTIPLIER, extend, mix
 
 WINDOW_WEIGHT = 40  # 20 English letters: four words; eight Chinese characters
@@ -79,18 +79,13 @@ def sign_of(code: int) -> int:
     return 0
 
 
-def weight_of(code: int) -> int:
-    """How many halves of an English letter a character stands for."""
-    return {HAN: _HAN_WEIGHT, MYANMAR: _BURMESE_WEIGHT}.get(character_script(code), _LETTER_WEIGHT)
-
-
 @functools.cache
 def sign_tables() -> Signs:
     """The tables, built once a process (about 0.2 s)."""
     codes = np.fromiter(map(sign_of, range(TABLE_SIZE)), np.uint32, TABLE_SIZE)
-    weights = np.zeros(TABLE_SIZE, np.uint8)
-    for code in np.flatnonzero(codes):
-        weights[code] = weight_of(int(code))
+    scripts = character_tables().scripts
+    weights = np.select([scripts == HAN, scripts == MYANMAR], [_HAN_WEIGHT, _BURMESE_WEIGHT], _LETTER_WEIGHT)
+    weights = np.where(codes > 0, weights, 0).astype(np.uint8)
     codes.flags.writeable = weights.flags.writeable = False
     return Signs(codes, weights)
 

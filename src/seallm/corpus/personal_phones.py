@@ -2,7 +2,8 @@
 
 An international number (+66 ...) counts where its country's plan has it. A national one needs a reason: a word that
 announces it, or the form in which people write numbers of the document's own country (a trunk 0 or area code, and a
-mobile number or the plan's own grouping). Toll-free and premium numbers belong to no person and stay.
+mobile number or the plan's own grouping). Toll-free and premium numbers and those kept for fiction belong to nobody
+and stay.
 """
 
 import re
@@ -36,6 +37,7 @@ _AMERICAN = re.compile(r"\(\d{3}\) ?\d{3}-\d{4}")
 _DATE = re.compile(r"\d{1,2}([-./ ])\d{1,2}\1\d{4}|\d{4}([-./ ])\d{1,2}\2\d{1,2}|\d{4}[-/ ]\d{4}|\d{8}")
 _TRUNK_PREFIX = "0"
 _ROUND = "000000"
+_FICTION = re.compile(r"1?(?:\d{3})?55501\d\d")  # North American numbers for films and manuals
 
 
 def is_phone(number: str, digits: str, language: str, announced: str | None) -> bool:
@@ -48,6 +50,8 @@ def is_phone(number: str, digits: str, language: str, announced: str | None) -> 
         announced: what the text before it announces.
     """
     if not MIN_DIGITS <= len(digits) <= MAX_DIGITS or not _FORM.fullmatch(number) or digits.endswith(_ROUND):
+        return False
+    if _FICTION.fullmatch(digits):
         return False
     if "+" in number:
         return _is_international(number, announced)

@@ -68,6 +68,13 @@ _EXAMPLE_DOMAIN = re.compile(
 )
 _FILE = re.compile(r"\.(?:png|jpe?g|gif|svg|webp|css|js|ts|json|html?|php|py|xml|ya?ml|txt|md|pdf)$", re.IGNORECASE)
 _MACHINE = re.compile(r"git|root|user(?:name)?|no-?reply|do-?not-?reply|postmaster|mailer-daemon", re.IGNORECASE)
+# an office or a function, not a person: the names of RFC 2142 and their like, and mailing lists
+_OFFICE = re.compile(
+    r"info|contact|support|help|helpdesk|service|sales|marketing|press|media|news|editor|redaksi|office|admin|abuse|noc|"
+    r"security|webmaster|hostmaster|www|ftp|feedback|enquir(?:y|ies)|customer-?(?:care|service)|privacy|jobs|careers",
+    re.IGNORECASE,
+)
+_LIST_DOMAIN = re.compile(r"^(?:lists?|groups|bugs)\.|^(?:googlegroups\.com|groups\.io|freelists\.org)$", re.IGNORECASE)
 _DOMAIN = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+(?:[a-z]{2,24}|xn--[a-z0-9-]{1,59})", re.IGNORECASE)
 
 
@@ -79,7 +86,9 @@ def _judge_address(run: str) -> list[Found]:
     match = _DOMAIN.match(domain.rstrip(".-"))
     if not local or local[-1] in "." or not match or len(match.group()) < len(domain.rstrip(".-")):
         return []
-    if _EXAMPLE_DOMAIN.search(match.group()) or _FILE.search(match.group()) or _MACHINE.fullmatch(local):
+    if _EXAMPLE_DOMAIN.search(match.group()) or _FILE.search(match.group()) or _LIST_DOMAIN.search(match.group()):
+        return []
+    if _MACHINE.fullmatch(local) or _OFFICE.fullmatch(local):
         return []
     return [Found(skipped, at + 1 + match.end(), EMAIL_TYPE)]
 

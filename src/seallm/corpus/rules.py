@@ -12,7 +12,6 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from seallm.base.errors import DataError
 from seallm.corpus.layout import (
     DUPLICATE_LINES,
     ENCODING,
@@ -28,10 +27,10 @@ from seallm.corpus.layout import (
     TOP_NGRAM,
     UNIT_LENGTH,
 )
+from seallm.corpus.scores import Figures, figures_of
 from seallm.languages import Language
 
 Thresholds = Mapping[str, Mapping[str, float]]  # of each language by the name of the setting
-Figures = Mapping[str, npt.NDArray[np.float32]]
 
 
 class Rule(NamedTuple):
@@ -75,25 +74,6 @@ def thresholds_of(languages: Mapping[str, Language]) -> dict[str, dict[str, floa
         settings = {**language.quality.model_dump(), "min_identifier_score": language.min_identifier_score}
         found[code] = {name: float(settings[name]) for name in THRESHOLD_NAMES}
     return found
-
-
-def figures_of(scores: pa.MapArray) -> dict[str, npt.NDArray[np.float32]]:
-    """A column of scores as one array (n,) a figure.
-
-    Raises:
-        DataError: the rows do not all hold the same figures in the same order.
-    """
-    n = len(scores)
-    if not n:
-        return {}
-    first, end = scores.offsets[0].as_py(), scores.offsets[n].as_py()
-    names, values = scores.keys[first:end], scores.items[first:end]
-    count = scores.offsets[1].as_py() - first
-    own = names[:count].to_pylist()
-    if count * n != len(names) or not names.equals(pa.array(own * n, names.type)):
-        raise DataError("Rows of one table hold different scores; build the corpus again")
-    table = values.to_numpy().reshape(n, count)
-    return dict(zip(own, np.ascontiguousarray(table.T), strict=True))
 
 
 def broken_by_figures(groups: pa.Array, figures: Figures, thresholds: Thresholds) -> npt.NDArray[np.int64]:

@@ -29,7 +29,7 @@ from seallm.corpus.names import name_documents
 from seallm.corpus.rules import Thresholds
 from seallm.corpus.write import Group, Texts, write_group
 
-POOL_DOCUMENTS = 50_000  # with fewer, starting a pool of processes for each step takes longer than the steps
+POOL_DOCUMENTS = 4_000  # with fewer, a pool of processes for each step takes longer than the steps
 
 Funnel = dict[str, dict[str, int]]
 TextsOf = Callable[[str, Sequence[Path], Columns], tuple[Texts, ...]]

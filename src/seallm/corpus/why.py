@@ -13,8 +13,17 @@ import pyarrow.parquet as pq
 from seallm.base.errors import DataError
 from seallm.base.files import read_json
 from seallm.corpus.duplicates import estimated_similarity
-from seallm.corpus.layout import EXACT_DUPLICATE, LEDGER, NEAR_DUPLICATE, REASONS, RULES_FILE, UNKNOWN
+from seallm.corpus.layout import (
+    EXACT_DUPLICATE,
+    HELD_OUT_FOLDER,
+    LEDGER,
+    NEAR_DUPLICATE,
+    REASONS,
+    RULES_FILE,
+    UNKNOWN,
+)
 from seallm.corpus.rules import RULES
+from seallm.corpus.scores import LANGUAGE_SHARE
 from seallm.corpus.tiers import is_high_source
 
 _DUPLICATES = {REASONS[EXACT_DUPLICATE], REASONS[NEAR_DUPLICATE]}
@@ -158,6 +167,7 @@ def render(story: Story) -> str:
         f"  read from   {row['read_from']}{where} (source {row['source']}{licence})",
         f"  repaired    {'yes, characters were changed' if row['repaired'] else 'nothing to repair'}",
         f"  language    {row['language']}, score {row['scores'].get('language', 0):.3f}{_outside(row)}",
+        *_language_lines(row["scores"]),
     ]
     lines += [f"  {reason:<20} broken" for reason in story.other_reasons]
     for check in story.checks:
@@ -171,6 +181,11 @@ def render(story: Story) -> str:
 
 def _outside(row: Mapping[str, Any]) -> str:
     return ", which is not one of the corpus's languages" if row["group"] == UNKNOWN else ""
+
+
+def _language_lines(scores: Mapping[str, float]) -> list[str]:
+    shares = {name.removeprefix(LANGUAGE_SHARE): x for name, x in scores.items() if name.startswith(LANGUAGE_SHARE)}
+    return [f"  by its lines {', '.join(f'{code} {share:.0%}' for code, share in shares.items())}"] if shares else []
 
 
 def _duplicate_lines(story: Story) -> list[str]:
@@ -191,7 +206,7 @@ def _outcome(story: Story) -> str:
     if row["reason"]:
         broken = ", ".join(row["reasons"])
         return f"dropped for {row['reason']}" + (f" (all reasons: {broken})" if len(row["reasons"]) > 1 else "")
-    if row["tier"] is None:
+    if row["file"].startswith(f"{HELD_OUT_FOLDER}/"):
         return f"held out: the hash of its id falls into the share of {choices['held_out_share']:g}"
     if story.from_high_source:
         return f"kept, tier high: its source {row['source']} is one of high_sources"

@@ -25,7 +25,7 @@ from seallm.corpus.layout import REASONS, TIERS, fates_of, file_of
 from seallm.corpus.names import read_names
 
 ROW_GROUP_DOCUMENTS = 2_000
-WINDOW_BYTES, WINDOW_DOCUMENTS = 128 * 2**20, 100_000
+WINDOW_BYTES, WINDOW_DOCUMENTS = 24 * 2**20, 20_000
 _KEPT_COLUMNS = ("text", "language", "source", "url", "licence", "scores")
 
 
@@ -76,15 +76,26 @@ def write_group(group: Group, mark: Path) -> None:
             file = files.enter_context(atomic_writer(group.out / file_of(group.name, fate)))
             writers[fate] = files.enter_context(pq.ParquetWriter(file, DOCUMENT_SCHEMA, compression="zstd"))
         for window in _windows(_pieces(group.texts)):
-            table, numbers = _read_window(window, group.columns)
-            fates = group.columns.read("fate")[numbers]
-            for fate, writer in writers.items():
-                rows = np.flatnonzero(fates == fate)
-                writer.write_table(table.take(pa.array(rows)), row_group_size=ROW_GROUP_DOCUMENTS)
-                positions[numbers[rows]] = np.arange(written[fate], written[fate] + len(rows))
-                written[fate] += len(rows)
+            _write_window(window, group.columns, writers, written, positions)
     positions.flush()
     write_json(mark, sum(written.values()))
+
+
+def _write_window(
+    window: list[_Piece],
+    columns: Columns,
+    writers: dict[int, pq.ParquetWriter],
+    written: dict[int, int],
+    positions: npt.NDArray[np.uint32],
+) -> None:
+    """Append a window's documents to the files of their fates; note their positions and how many there are now."""
+    table, numbers = _read_window(window, columns)
+    fates = columns.read("fate")[numbers]
+    for fate, writer in writers.items():
+        rows = np.flatnonzero(fates == fate)
+        writer.write_table(table.take(pa.array(rows)), row_group_size=ROW_GROUP_DOCUMENTS)
+        positions[numbers[rows]] = np.arange(written[fate], written[fate] + len(rows))
+        written[fate] += len(rows)
 
 
 def _pieces(sources: tuple[Texts, ...]) -> list[_Piece]:
@@ -131,7 +142,7 @@ def _read_window(window: list[_Piece], columns: Columns) -> tuple[pa.Table, npt.
     order = np.lexsort((numbers, columns.read("final_id_hash")[numbers]))
     documents, numbers = pa.concat_tables([table for table, _ in read]).take(pa.array(order)), numbers[order]
     filled: dict[str, Any] = {name: documents[name] for name in documents.column_names}
-    filled["tier"] = _names(columns.read("fate")[numbers], TIERS)
+    filled["tier"] = _names(columns.read("tier")[numbers], TIERS)
     filled["reason"] = _names(columns.read("final_reason")[numbers], REASONS)
     filled["cluster_size"] = columns.read("cluster_size")[numbers]
     table = pa.table([filled[name] for name in DOCUMENT_SCHEMA.names], names=DOCUMENT_SCHEMA.names)

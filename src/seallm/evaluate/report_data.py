@@ -20,6 +20,7 @@ from seallm.evaluate.report_text import excerpt, finite
 KEPT = ("kept_high", "kept_low", "held_out")
 TRAINING_STAGES = ("base", "pretrain", "hybrid", "sft", "dpo")
 UNACCOUNTED = "unaccounted"
+ALL_TIERS = "all"  # rows of bits per byte that are not of one tier
 SAMPLES_PER_REASON = 3
 CURVE_POINTS = 240
 SMOOTHING_SHARE = 0.05  # width of the moving mean, as a share of the steps
@@ -205,11 +206,11 @@ def training_figures(inputs: Mapping[str, Path]) -> list[Figures]:
 def loss_curve(rows: Sequence[Mapping[str, Any]]) -> Figures:
     """Mean losses of at most 240 equal spans of steps, and a moving mean of them over a twentieth of the steps.
 
-    Steps without a finite loss are left out and counted in `not_finite`. `first` and `last` are the ends of the moving
-    mean; `parts` names the mixtures with their first and last step.
+    Steps that the recipe skips are not drawn (`left_out`), nor are those without a finite loss (`not_finite`).
+    `first` and `last` are the ends of the moving mean; `parts` names the mixtures with their first and last step.
     """
     steps = {int(r["step"]): r for r in rows if finite(r.get("step")) is not None}  # a step told twice: the last counts
-    points = [(step, finite(steps[step].get("loss"))) for step in sorted(steps)]
+    points = [(step, finite(steps[step].get("loss"))) for step in sorted(steps) if not steps[step].get("left_out")]
     curve = [(step, loss) for step, loss in points if loss is not None]
     width = max(1, round(len(curve) * SMOOTHING_SHARE))
     smooth = _bucket_means(_moving_mean(curve, width))
@@ -222,6 +223,7 @@ def loss_curve(rows: Sequence[Mapping[str, Any]]) -> Figures:
         "steps": len(steps),
         "tokens": _tokens([finite(steps[s].get("tokens")) for s in sorted(steps)]),
         "not_finite": len(points) - len(curve),
+        "left_out": len(steps) - len(points),
         "first": smooth[0][1] if smooth else None,
         "last": smooth[-1][1] if smooth else None,
         "smoothed_over_steps": width,
@@ -261,14 +263,20 @@ def bits_per_byte_figures(inputs: Mapping[str, Path], languages: Sequence[str]) 
     Bits per byte do not depend on a tokenizer, so that the base model with its own tokenizer can be compared.
     """
     rows = read_rows(inputs["pretrain"], "bits_per_byte.jsonl") if "pretrain" in inputs else []
-    by_language: dict[str, list[dict[str, Any]]] = {}
+    by_language: dict[str, dict[str, list[dict[str, Any]]]] = {}
     for row in rows:
         if isinstance(row.get("language"), str):
-            by_language.setdefault(row["language"], []).append(row)
-    return [_bits_row(language, by_language[language]) for language in in_order(by_language, languages)]
+            own = by_language.setdefault(row["language"], {ALL_TIERS: []})
+            own.setdefault(row.get("tier", ALL_TIERS), []).append(row)
+    found = []
+    for language in in_order(by_language, languages):
+        tiers = by_language[language]
+        parts = [{"tier": tier, **_bits_row(tiers[tier])} for tier in sorted(tiers.keys() - {ALL_TIERS})]
+        found.append({"language": language, **_bits_row(tiers[ALL_TIERS]), "tiers": parts})
+    return found
 
 
-def _bits_row(language: str, rows: Sequence[Mapping[str, Any]]) -> Figures:
+def _bits_row(rows: Sequence[Mapping[str, Any]]) -> Figures:
     """`full` rows measure all documents; those between may measure a part, so n is that of the last full one."""
     steps = {int(r["step"]): r for r in rows if finite(r.get("step")) is not None}
     measured = [(step, finite(steps[step].get("bits_per_byte")), steps[step]) for step in sorted(steps)]
@@ -276,7 +284,6 @@ def _bits_row(language: str, rows: Sequence[Mapping[str, Any]]) -> Figures:
     whole = [row for _, _, row in known if row.get("full", True)]
     base = [finite(r.get("bits_per_byte")) for r in rows if r.get("step") == "base"]
     return {
-        "language": language,
         "base": base[-1] if base else None,
         "start": known[0][1] if known and known[0][0] == 0 else None,
         "final": finite(whole[-1].get("bits_per_byte")) if whole else None,

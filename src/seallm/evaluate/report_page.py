@@ -133,9 +133,10 @@ def lanes_title(row: Figures, task: Figures) -> str:
     return f"{task_title(task['task'])}, {language_name(row['language'])}: {', '.join(cells)}"
 
 
-def bits_axis(rows: Iterable[Figures]) -> report_plots.Axis:
+def bits_axis(rows: Sequence[Figures]) -> report_plots.Axis:
     """One axis for all languages, from zero."""
-    values = [v for row in rows for v in (row["base"], *(value for _, value in row["curve"]))]
+    values = [value for row in rows for part in (row, *row["tiers"]) for _, value in part["curve"]]
+    values += [row["base"] for row in rows]
     return report_plots.linear_axis(values, "bits")
 
 

@@ -250,11 +250,12 @@ def loss_panel(stage: Figures, title: str, height: int = 150) -> Markup:
 
 
 def bits_panel(row: Figures, x: Axis, y: Axis, css: str, title: str, height: int = 96) -> Markup:
-    """Bits per byte of one language over steps: dashed the base model, hollow step 0, full the last step."""
+    """Bits per byte of one language over steps: dashed the base model, hollow step 0, full the last; thin its tiers."""
     drawn = _frame(x, y, height)
     if row["base"] is not None:
         level = height * (1 - y.at(row["base"]) / 100)
         drawn.append(element("line", class_="base-level", x1="0%", x2="100%", y1=level, y2=level))
+    drawn += [_path(part["curve"], x, y, height, "thin") for part in row["tiers"] if len(part["curve"]) > 1]
     if row["curve"]:
         drawn.append(_path(row["curve"], x, y, height, "bold"))
         for css_mark, (step, value) in (("start", row["curve"][0]), ("end", row["curve"][-1])):

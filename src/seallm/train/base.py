@@ -19,14 +19,16 @@ from seallm.base.errors import DataError
 from seallm.base.files import atomic_writer, read_json_lines, write_json_lines
 from seallm.base.records import DOCUMENT_SCHEMA
 from seallm.model.checkpoints import load_tokenizer, new_llama, resolve_base
-from seallm.recipe import Base, TrainBase
+from seallm.recipe import Base
+from seallm.recipe_training import TrainBase
 from seallm.train.batches import rows_per_step
 from seallm.train.loop import Periodic, Phase, train
-from seallm.train.mixture import Balance, TextBatches, make_rows
+from seallm.train.mixture import TextBatches, make_rows
 from seallm.train.objectives import next_token_loss
-from seallm.train.start import check_positions, finish, load_weights_in_full, prepare_torch
+from seallm.train.shares import Balance
+from seallm.train.sources import Source
+from seallm.train.start import MODEL, check_positions, finish, load_weights_in_full, prepare_torch
 from seallm.train.store import TokenStore, build_store, tokenizer_mark
-from seallm.train.stream import Source
 
 BEGIN, END = "<s>", "</s>"
 WORDS = (  # one pre-token: an English ending, a word with its space, a digit, punctuation, a line end, spaces
@@ -34,7 +36,7 @@ WORDS = (  # one pre-token: an English ending, a word with its space, a digit, p
     r"|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
 CHECKPOINT_EVERY_STEPS = 50
-WORK = "work"
+WORK, SENTENCEPIECE_FILE = "work", "tokenizer.model"
 
 
 def run(settings: Base, context: StageContext) -> None:
@@ -52,6 +54,8 @@ def run(settings: Base, context: StageContext) -> None:
     model = load_weights_in_full(folder, context)
     context.counts["parameters"] = sum(p.numel() for p in model.parameters())
     finish(context, model, tokenizer)
+    if (folder / SENTENCEPIECE_FILE).is_file():  # the vocab stage extends it too
+        shutil.copyfile(folder / SENTENCEPIECE_FILE, context.out / MODEL / SENTENCEPIECE_FILE)
 
 
 def learn_tokenizer(texts: Sequence[str], vocabulary_tokens: int) -> PreTrainedTokenizerFast:
@@ -99,7 +103,7 @@ def _train(settings: TrainBase, context: StageContext) -> None:
     ).to(device)
     check_positions({"[base.train] sequence_tokens": settings.sequence_tokens}, model)
     per_step = rows_per_step(settings.batch_tokens, settings.sequence_tokens)
-    sources = {name: (Source(name, store.lengths(name), context.seed), 0) for name in store.tokens}
+    sources = {name: (Source(name, store.documents(name), context.seed), 0) for name in store.tokens}
     balance = Balance(context.languages[0], 1.0, 1.0)
     rows = make_rows("base", store, sources, balance, settings.steps * per_step, settings.sequence_tokens)
     context.counts.update(

@@ -13,12 +13,12 @@ import torch
 from seallm.base.errors import DataError
 from seallm.model.chat_format import ChatFormat, Encoded
 from seallm.train.batches import TokenBatch, step_batch
+from seallm.train.draws import random_generator
 from seallm.train.examples import Example
 from seallm.train.inspector import Inspector
 from seallm.train.loop import StepBatch
 from seallm.train.packing import pack_whole
 from seallm.train.segments import Segment, conversation_segment
-from seallm.train.stream import random_generator
 
 WINDOW = 4_096  # conversations packed together
 
@@ -30,10 +30,14 @@ class ChatRows:
     Attributes:
         rows: segments of each row.
         counts: examples by kind, and those left out by reason.
+        languages: examples by language.
+        categories: examples by category; those without one count as "none".
     """
 
     rows: list[list[Segment]] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
+    languages: Counter[str] = field(default_factory=Counter)
+    categories: Counter[str] = field(default_factory=Counter)
 
     def add(
         self, examples: Sequence[Example], chat_format: ChatFormat, row_tokens: int, seed: int, label: str = ""
@@ -53,6 +57,8 @@ class ChatRows:
                 self.counts[f"left out: {example.kind} longer than sequence_tokens"] += 1
                 continue
             self.counts[example.kind] += 1
+            self.languages[example.language] += 1
+            self.categories[example.category or "none"] += 1
             segments.append(conversation_segment(encoded.ids, encoded.supervised, label + example.language))
         for start in range(0, len(segments), WINDOW):
             window = segments[start : start + WINDOW]

@@ -7,13 +7,14 @@ languages it took from; fine-tuning on its model leaves just those conversations
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from seallm.base.artifacts import StageContext
 from seallm.base.errors import DataError
 from seallm.base.files import fingerprint, read_json, write_json, write_json_lines
 from seallm.base.records import Conversation, read_conversations
-from seallm.train.stream import random_generator
+from seallm.train.draws import random_generator
 
 HYBRID_SHARE = 0.8  # of the conversations in the hybrid stage's languages; the rest is left for fine-tuning
 USED = "conversations_used.json"
@@ -71,45 +72,94 @@ def left_for_tuning(conversations: Sequence[Conversation], model_stage: Path) ->
     return [c for c in conversations if c.language not in used or not is_hybrid_part(c)]
 
 
-def language_cap(counts: Mapping[str, int], max_share: float) -> int:
-    """Most conversations of one language in an epoch, so that no language has more than `max_share` of it.
+@dataclass(frozen=True)
+class Caps:
+    """Largest shares of an epoch's conversations.
 
-    Where there are too few languages for that, they get equal numbers.
+    Attributes:
+        language: of each language that has none of its own.
+        languages: of single languages.
+        category: of each category among the conversations of its language.
+    """
+
+    language: float
+    languages: Mapping[str, float] = field(default_factory=dict)
+    category: float = 1.0
+
+
+def capped_counts(counts: Mapping[str, int], shares: Mapping[str, float], share: float) -> dict[str, int]:
+    """How many of each name to take, as many as possible, so that none has more than its share of them all.
+
+    Where the shares add up to less than 1, those of the names without one of their own are raised until they do, or,
+    where all have one, all are raised in proportion.
 
     Args:
-        counts: conversations by language.
-        max_share: largest share of one language.
+        counts: how many there are of each name, each at least one.
+        shares: largest shares of single names.
+        share: largest share of every other name.
     """
-    share = max(max_share, 1 / len(counts))
-    low, high = min(counts.values()), max(counts.values())
-    while low < high:  # the largest cap that keeps its share: cap / total grows with the cap
-        middle = (low + high + 1) // 2
-        if middle <= share * sum(min(n, middle) for n in counts.values()) + 1e-9:
-            low = middle
-        else:
-            high = middle - 1
-    return low
+    own = {name: shares[name] for name in counts if name in shares}
+    others = [name for name in counts if name not in shares]
+    if others:
+        share = max(share, (1 - sum(own.values())) / len(others))
+        caps = own | dict.fromkeys(others, share)
+    else:
+        caps = {name: value / max(min(1.0, sum(own.values())), 1e-9) for name, value in own.items()}
+    total = _largest_total(counts, caps)
+    return {name: min(n, int(caps[name] * total + 1e-6)) for name, n in counts.items()}
 
 
-def balanced_epoch(languages: Sequence[str], max_share: float, epoch: int, seed: int) -> list[int]:
+def _largest_total(counts: Mapping[str, int], caps: Mapping[str, float]) -> float:
+    """The largest T for which min(n, cap x T), summed over all names, is T.
+
+    Names give all they have one after another as T grows, in order of n / cap. Where the first of them do, T is the sum
+    of their numbers over what the caps of the others leave of 1.
+    """
+    order = sorted((name for name in counts if caps[name] > 0), key=lambda name: counts[name] / caps[name])
+    given, capped = float(sum(counts[name] for name in order)), 0.0
+    for name in reversed(order):  # it and those before it give all they have, those after it are at their caps
+        if capped < 1 - 1e-9 and given / (1 - capped) >= counts[name] / caps[name] - 1e-6:
+            return given / (1 - capped)
+        given, capped = given - counts[name], capped + caps[name]
+    return min((counts[name] / caps[name] for name in order), default=0.0)
+
+
+def balanced_epoch(labels: Sequence[tuple[str, str]], caps: Caps, epoch: int, seed: int) -> list[int]:
     """Numbers of the conversations of an epoch, shuffled.
 
-    A language above its cap gives another part of its conversations in each epoch, until all had their turn.
+    First no category gets more than its share of its language's conversations, then no language more than its share of
+    all; a language that must give up some keeps the proportions of its categories. What is above its cap gives another
+    part of its conversations in each epoch, until all had their turn.
 
     Args:
-        languages: the language of each conversation.
-        max_share: largest share of one language.
+        labels: language and category of each conversation.
+        caps: largest shares.
         epoch: from 0.
         seed: decides orders.
     """
-    by_language: dict[str, list[int]] = {}
-    for number, language in enumerate(languages):
-        by_language.setdefault(language, []).append(number)
-    cap = language_cap({language: len(numbers) for language, numbers in by_language.items()}, max_share)
+    cells: dict[str, dict[str, list[int]]] = {}
+    for number, (language, category) in enumerate(labels):
+        cells.setdefault(language, {}).setdefault(category, []).append(number)
+    within = {
+        language: capped_counts({c: len(numbers) for c, numbers in by_category.items()}, {}, caps.category)
+        for language, by_category in cells.items()
+    }
+    sizes = {language: sum(counts.values()) for language, counts in within.items()}
+    taken = capped_counts(sizes, caps.languages, caps.language)
     chosen: list[int] = []
-    for language in sorted(by_language):
-        numbers = by_language[language]
-        order = random_generator(seed, "turns", language).permutation(len(numbers))
-        count = min(cap, len(numbers))
-        chosen += [numbers[order[(epoch * count + i) % len(numbers)]] for i in range(count)]
+    for language in sorted(cells):
+        for category, count in _parted(within[language], taken[language]).items():
+            numbers = cells[language][category]
+            order = random_generator(seed, "turns", language, category).permutation(len(numbers))
+            chosen += [numbers[order[(epoch * count + i) % len(numbers)]] for i in range(count)]
     return [chosen[i] for i in random_generator(seed, "epoch", epoch).permutation(len(chosen))]
+
+
+def _parted(counts: Mapping[str, int], total: int) -> dict[str, int]:
+    """A total in parts proportional to the counts, by largest remainders."""
+    whole = sum(counts.values())
+    parts = {name: n * total // whole for name, n in counts.items()}
+    by_remainder = sorted(counts, key=lambda name: (-(counts[name] * total % whole), name))
+    for name in by_remainder[: total - sum(parts.values())]:
+        parts[name] += 1
+    return dict(sorted(parts.items()))

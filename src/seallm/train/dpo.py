@@ -11,7 +11,7 @@ so that a longer answer is not at a disadvantage.
 
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,15 +25,20 @@ from seallm.base.artifacts import StageContext, timed
 from seallm.base.files import atomic_writer, file_fingerprint, fingerprint, write_json
 from seallm.base.interval import wilson
 from seallm.base.records import read_preferences
+from seallm.base.runtime import Runtime, own_place
 from seallm.model.chat_format import ChatFormat
-from seallm.recipe import Dpo
-from seallm.train.batches import MICRO_BATCH_TOKENS
-from seallm.train.loop import METRICS, Periodic, Phase, StepBatch, train
+from seallm.recipe_training import Dpo
+from seallm.train.adapters import tune
+from seallm.train.device import micro_batch_tokens
+from seallm.train.draws import random_generator
+from seallm.train.loop import Periodic, Phase, StepBatch, train
 from seallm.train.objectives import dpo_loss
 from seallm.train.pairs import Pair, PairBatch, answer_log_probabilities, collate_pairs, encode_pairs
-from seallm.train.start import MODEL, Start, check_positions, finish, load_start
+from seallm.train.processes import Share, barrier, from_first, sum_tensor
+from seallm.train.reporting import METRICS
+from seallm.train.sharding import computed_in
+from seallm.train.start import MODEL, Start, check_positions, load_start
 from seallm.train.step_log import StepLog
-from seallm.train.stream import random_generator
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,14 +69,19 @@ class PairBatches:
         first = step * self.settings.batch_pairs
         draws = range(first, min(first + self.settings.batch_pairs, self._drawn))
         chosen = [self._pair(draw) for draw in draws]
-        parts = [
-            collate_pairs(
-                [self.pairs[i] for i in part], torch.from_numpy(self.reference[:, part]), len(chosen), self.device
-            )
-            for part in _parts(chosen, self.pairs)
-        ]
+
+        def parts(share: Share) -> Iterator[PairBatch]:
+            return (self._part(own, 1 / len(chosen)) for own in own_parts(chosen, self.pairs, share))
+
         tokens = sum(self.pairs[i].tokens for i in chosen)
-        return StepBatch(parts, tokens, {"tokens": tokens, "pairs": len(chosen)})
+        targets = sum(len(self.pairs[i].chosen) + len(self.pairs[i].rejected) for i in chosen)
+        return StepBatch(parts, tokens, {"tokens": tokens, "pairs": len(chosen)}, targets)
+
+    def _part(self, numbers: Sequence[int], weight: float) -> PairBatch:
+        """Pairs of these numbers; where there are none, the first pair without weight, as all must take part."""
+        own, weight = (numbers, weight) if numbers else ([0], 0.0)
+        reference = torch.from_numpy(self.reference[:, own])
+        return collate_pairs([self.pairs[i] for i in own], reference, weight, self.device)
 
     def _pair(self, draw: int) -> int:
         epoch, place = divmod(draw, len(self.pairs))
@@ -83,17 +93,29 @@ def _order(seed: int, epoch: int, num_pairs: int) -> NDArray[np.int64]:
     return random_generator(seed, "pairs", epoch).permutation(num_pairs)
 
 
-def _parts(numbers: Sequence[int], pairs: Sequence[Pair]) -> list[list[int]]:
-    """Pairs in runs of about MICRO_BATCH_TOKENS, those of similar length together."""
-    parts: list[list[int]] = []
+def own_parts(numbers: Sequence[int], pairs: Sequence[Pair], share: Share) -> list[list[int]]:
+    """A process's pairs in runs that are computed at once, those of similar length together.
+
+    Every process gets as many runs; the last ones may be empty.
+    """
+    ordered = sorted(numbers, key=lambda i: (pairs[i].tokens, i))
+    all_runs = [
+        _runs(ordered[rank :: share.processes], pairs, share.micro_batch_tokens) for rank in range(share.processes)
+    ]
+    own = all_runs[share.rank]
+    return own + [[] for _ in range(max(map(len, all_runs)) - len(own))]
+
+
+def _runs(numbers: Sequence[int], pairs: Sequence[Pair], tokens: int) -> list[list[int]]:
+    runs: list[list[int]] = []
     room = 0
-    for number in sorted(numbers, key=lambda i: (pairs[i].tokens, i)):
+    for number in numbers:
         if pairs[number].tokens > room:
-            parts.append([])
-            room = MICRO_BATCH_TOKENS
-        parts[-1].append(number)
+            runs.append([])
+            room = tokens
+        runs[-1].append(number)
         room -= pairs[number].tokens
-    return parts
+    return runs
 
 
 def run(settings: Dpo, context: StageContext) -> None:
@@ -109,21 +131,22 @@ def run(settings: Dpo, context: StageContext) -> None:
     with timed(context.timings, "reference_seconds"):
         reference = _cached(context, start.model, "train", train_pairs)
         before = _cached(context, start.model, "held_out", held_out)
+    tuned = tune(start, settings.adapter if train_pairs else None, context.seed)
     if train_pairs:
         batches = PairBatches(train_pairs, reference, settings, context.seed, start.model.device)
 
         def objective(model: PreTrainedModel, batch: PairBatch) -> torch.Tensor:
             losses = dpo_loss(answer_log_probabilities(model, batch), batch.reference, settings.beta)
-            return losses.sum() / batch.step_pairs
+            return losses.sum() * batch.weight
 
-        phase = Phase("dpo", batches.steps, batches, objective, settings.optimiser)
+        phase = Phase("dpo", batches.steps, batches, objective, settings.optimiser, **tuned.rows)
         train(start.model, [phase], context, Periodic("preference tuning", settings.checkpoint_every_steps))
     else:
         StepLog(context.out / METRICS).keep_until(-1)
-    after = log_probabilities_of(start.model, held_out) if train_pairs else before
+    after = log_probabilities_of(start.model, held_out, context.runtime) if train_pairs else before
     accuracy = compare_accuracy(held_out, before, after, trained=bool(train_pairs))
     write_json(context.out / "preference_accuracy.json", accuracy)
-    finish(context, start.model, start.tokenizer)
+    tuned.finish(context)
 
 
 def _read(context: StageContext, name: str, settings: Dpo, start: Start) -> list[Pair]:
@@ -138,25 +161,36 @@ def _cached(context: StageContext, model: PreTrainedModel, name: str, pairs: Seq
     folder = context.inputs["model"] / MODEL
     files = sorted(p for p in folder.iterdir() if p.suffix in (".safetensors", ".json"))
     marks = [[p.name, file_fingerprint(p)] for p in files]
-    key = fingerprint([marks, [[p.prompt, p.chosen, p.rejected] for p in pairs]])
+    kind = str(context.runtime.torch_dtype())
+    key = fingerprint([marks, kind, [[p.prompt, p.chosen, p.rejected] for p in pairs]])
     path: Path = context.out / f"reference.{name}.{key[:16]}.npy"
-    if not path.is_file():
-        found = log_probabilities_of(model, pairs)
-        with atomic_writer(path) as file:
-            np.save(file, found)
+    if not from_first(path.is_file):
+        found = log_probabilities_of(model, pairs, context.runtime)
+        if own_place().rank == 0:
+            with atomic_writer(path) as file:
+                np.save(file, found)
+        barrier()
     cached: NDArray[np.float32] = np.load(path, allow_pickle=False)
     return cached
 
 
 @torch.no_grad()
-def log_probabilities_of(model: PreTrainedModel, pairs: Sequence[Pair]) -> NDArray[np.float32]:
-    """Log-probabilities of the chosen and the rejected answers in nats, (2, pairs)."""
+def log_probabilities_of(model: PreTrainedModel, pairs: Sequence[Pair], runtime: Runtime) -> NDArray[np.float32]:
+    """Log-probabilities of the chosen and the rejected answers in nats, (2, pairs).
+
+    In the number type that training computes in, so that both round alike; each process does its share.
+    """
     model.eval()
-    found = np.zeros((2, len(pairs)), np.float32)
-    for part in _parts(range(len(pairs)), pairs):
-        batch = collate_pairs([pairs[i] for i in part], torch.zeros(2, len(part)), len(part), model.device)
-        found[:, part] = answer_log_probabilities(model, batch).float().cpu().numpy()
-    return found
+    place, device = own_place(), model.device
+    found = torch.zeros(2, len(pairs), dtype=torch.float64, device=device)
+    share = Share(place.rank, place.processes, micro_batch_tokens(model, runtime, place.processes))
+    for own in own_parts(range(len(pairs)), pairs, share) if pairs else []:
+        if own:
+            batch = collate_pairs([pairs[i] for i in own], torch.zeros(2, len(own)), 0.0, device)
+            with computed_in(model, runtime.torch_dtype()):
+                values = answer_log_probabilities(model, batch)
+            found[:, torch.tensor(own, device=device)] = values.double()
+    return sum_tensor(found).float().cpu().numpy()
 
 
 def compare_accuracy(

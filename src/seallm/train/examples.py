@@ -15,10 +15,12 @@ from seallm.base.records import Conversation, Message
 from seallm.languages import load_language
 from seallm.model.chat_format import ChatFormat
 from seallm.model.judge_format import judging_exercise
-from seallm.recipe import Prefer, Sft
-from seallm.train.conversations import balanced_epoch
-from seallm.train.stream import random_generator
+from seallm.recipe import Prefer
+from seallm.recipe_training import Sft
+from seallm.train.conversations import Caps, balanced_epoch
+from seallm.train.draws import random_generator
 
+EXERCISE = "exercise"
 MAX_JOINED = 3  # single turns in one artificial dialogue
 CRITERIA: str = Prefer.model_fields["criteria"].default  # what the preference stage asks unless told otherwise
 
@@ -28,11 +30,13 @@ class Example:
     """A conversation to train on.
 
     Attributes:
+        category: of the conversation; those of a joined dialogue with `+` between them.
         kind: `conversation`, `joined` or `exercise`.
     """
 
     messages: tuple[Message, ...]
     language: str
+    category: str = ""
     kind: str = "conversation"
 
     @property
@@ -45,11 +49,12 @@ def draw_examples(
     conversations: Sequence[Conversation], settings: Sft, chat_format: ChatFormat, seed: int
 ) -> tuple[list[Example], list[Example]]:
     """All examples of the stage in order: those before the multi-turn part, and those of it."""
-    languages = [c.language for c in conversations]
+    labels = [(c.language, c.category) for c in conversations]
+    caps = Caps(settings.max_language_share, settings.language_caps, settings.max_category_share)
     drawn: list[Example] = []
     for epoch in range(int(np.ceil(settings.epochs))):
-        chosen = [conversations[i] for i in balanced_epoch(languages, settings.max_language_share, epoch, seed)]
-        examples = [Example(c.messages, c.language) for c in chosen]
+        chosen = [conversations[i] for i in balanced_epoch(labels, caps, epoch, seed)]
+        examples = [Example(c.messages, c.language, c.category) for c in chosen]
         examples += judging_exercises(chosen, round(settings.judge_share * len(chosen)), seed, epoch)
         order = random_generator(seed, "examples", epoch).permutation(len(examples))
         share = min(1.0, settings.epochs - epoch)
@@ -82,7 +87,7 @@ def judging_exercises(chosen: Sequence[Conversation], count: int, seed: int, epo
             turns = judging_exercise(
                 _question(conversation), _answer(conversation), worse, CRITERIA, better_first=len(found) % 2 == 0
             )
-            found.append(Example(turns, conversation.language, "exercise"))
+            found.append(Example(turns, conversation.language, EXERCISE, EXERCISE))
     return found
 
 
@@ -123,7 +128,9 @@ def _join(examples: list[Example | None], group: Sequence[int]) -> None:
     if len(turns) > 1:
         for number in group:
             examples[number] = None
-        examples[group[-1]] = Example(tuple(m for e in turns for m in e.messages), turns[0].language, "joined")
+        categories = "+".join(sorted({e.category for e in turns if e.category}))
+        messages = tuple(m for e in turns for m in e.messages)
+        examples[group[-1]] = Example(messages, turns[0].language, categories, "joined")
 
 
 def add_system_prompts(examples: Sequence[Example], share: float, seed: int, part: int) -> list[Example]:
@@ -133,7 +140,7 @@ def add_system_prompts(examples: Sequence[Example], share: float, seed: int, par
 
 
 def _with_system_prompt(example: Example) -> Example:
-    if example.kind == "exercise" or example.messages[0].role == "system":
+    if example.kind == EXERCISE or example.messages[0].role == "system":
         return example
     prompt = Message("system", load_language(example.language).system_prompt)
     return replace(example, messages=(prompt, *example.messages))

@@ -1,52 +1,53 @@
-"""Tokens on hand and the wishes of a recipe in, streams of packed rows out.
+"""Documents of a corpus in, a stream of packed rows and the batches of its steps out.
 
-A language x tier is a source with one order of its own for the whole stage. Each part of the curriculum continues a
-source where the part before stopped. A part of the high tier alone, after others that used it, is a replay: it takes
-the high documents that were seen, shuffled anew (paper, section 3). Where a language has both tiers in a part, each
-gets tokens in proportion to its size.
+A language x tier is a source. Where a language has both tiers in a stream, each gets tokens in proportion to its size.
 """
 
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+import numpy as np
 import torch
 from transformers import PreTrainedTokenizerFast
 
 from seallm.base.artifacts import StageContext, timed
 from seallm.base.errors import DataError
-from seallm.recipe import Mixture
-from seallm.train.batches import TokenBatch, rows_per_step, step_batch
+from seallm.train.batches import TokenBatch, step_batch
 from seallm.train.loop import StepBatch
-from seallm.train.segments import Segment
+from seallm.train.segments import IGNORED, Segment
+from seallm.train.shares import SHARE_UNITS, Balance, in_units, language_of, language_shares, source_shares
+from seallm.train.sources import Source
 from seallm.train.store import TokenStore, build_store, is_built, tokenizer_mark
-from seallm.train.stream import SHARE_UNITS, Part, Source, TextStream, in_units, language_shares
+from seallm.train.stream import Part, PureStream, RowStream, TextStream
 
 TOKENS, TOKENIZER = "tokens", "tokenizer"
-
-
-@dataclass(frozen=True)
-class Balance:
-    """How a stream divides its tokens among languages."""
-
-    base_language: str
-    base_language_share: float
-    temperature: float
+RowLanguages = Literal["mixed", "pure"]
 
 
 @dataclass(frozen=True, eq=False)
 class TextRows:
-    """The rows of a text stream as segments."""
+    """The rows of a text stream as segments.
 
-    stream: TextStream
+    Attributes:
+        stream: where each row's pieces are.
+        names: sources of the stream's parts.
+        store: their tokens.
+        isolate: documents of a row do not see each other; else a row is one run of text.
+    """
+
+    stream: RowStream
     names: Sequence[str]
     store: TokenStore
+    isolate: bool = True
 
     def row(self, number: int) -> list[Segment]:
         """Segments of a row."""
-        return [self.store.segment(self.names[p.source], p.document, p.start, p.stop) for p in self.stream.row(number)]
+        pieces = self.stream.row(number)
+        segments = [self.store.segment(self.names[p.source], p.document, p.start, p.stop) for p in pieces]
+        return segments if self.isolate else join_segments(segments, [piece.start == 0 for piece in pieces])
 
     def summary(self) -> dict[str, Any]:
         """Share and epochs of each source, for the manifest."""
@@ -59,6 +60,25 @@ class TextRows:
         }
 
 
+def join_segments(segments: Sequence[Segment], is_start: Sequence[bool]) -> list[Segment]:
+    """Make one run of text of a row: positions go on, and the end of a document predicts the start of the next.
+
+    Args:
+        segments: of one row, in order.
+        is_start: whether each begins with the first token of its document.
+    """
+    joined: list[Segment] = []
+    place = 0
+    for number, segment in enumerate(segments):
+        targets = segment.targets
+        is_followed = number + 1 < len(segments) and is_start[number + 1]
+        if is_followed and targets[-1] == IGNORED:
+            targets = np.append(targets[:-1], segments[number + 1].ids[0])
+        joined.append(replace(segment, targets=targets, position=place))
+        place += len(segment.ids)
+    return joined
+
+
 @dataclass(frozen=True, eq=False)
 class TextBatches:
     """Batches of a text stream by step."""
@@ -69,6 +89,7 @@ class TextBatches:
 
     def __call__(self, step: int) -> StepBatch[TokenBatch]:
         """The batch of a step, from 0."""
+        self.rows.store.check_files()
         first = step * self.rows_per_step
         rows = [self.rows.row(number) for number in range(first, first + self.rows_per_step)]
         return step_batch(rows, self.rows.stream.row_tokens, self.device)
@@ -91,12 +112,23 @@ def document_files(corpus: Path, languages: Sequence[str], tiers: Sequence[str])
     return found
 
 
-def open_store(context: StageContext, tokenizer: PreTrainedTokenizerFast, tiers: Sequence[str]) -> TokenStore:
+def open_store(
+    context: StageContext,
+    tokenizer: PreTrainedTokenizerFast,
+    tiers: Sequence[str],
+    more: Mapping[str, Path] | None = None,
+) -> TokenStore:
     """Tokenise the corpus, or use the store of the stage that made the model, if of the same tokenizer and files.
 
     The tokenizer is written beside the store, for the processes that tokenise.
+
+    Args:
+        context: where the corpus is, and where the store goes.
+        tokenizer: of the model that is trained.
+        tiers: of the corpus.
+        more: Parquet files of documents beside the corpus, by source name.
     """
-    files = document_files(context.inputs["corpus"], context.languages, tiers)
+    files = document_files(context.inputs["corpus"], context.languages, tiers) | dict(more or {})
     folder = context.out / TOKENS
     tokenizer.save_pretrained(str(folder / TOKENIZER))
     mark = tokenizer_mark(folder / TOKENIZER, tokenizer)
@@ -133,42 +165,39 @@ def make_rows(
     Raises:
         DataError: no source has a token.
     """
+    tokens = {source_name: source.tokens for source_name, (source, _) in sources.items()}
+    shares = source_shares(tokens, language_shares(tokens_by_language(tokens), balance))
+    if not any(shares.values()):
+        raise no_documents(name)
+    return TextRows(make_stream(name, sources, shares, num_rows, row_tokens), [n for n in sources if tokens[n]], store)
+
+
+def no_documents(name: str) -> DataError:
+    """The error of a stream that has nothing to read."""
+    return DataError(f"No documents to train on in {name!r}: all its languages and tiers are empty")
+
+
+def make_stream(
+    name: str,
+    sources: Mapping[str, tuple[Source, int]],
+    shares: Mapping[str, float],
+    num_rows: int,
+    row_tokens: int,
+    row_languages: RowLanguages = "mixed",
+) -> RowStream:
+    """A stream over the sources that have a token, with these shares; arguments as in `make_rows`."""
     filled = {n: s for n, s in sources.items() if s[0].tokens}
-    by_language: dict[str, int] = {}
-    for source_name, (source, _) in filled.items():
-        language = source_name.partition(".")[0]
-        by_language[language] = by_language.get(language, 0) + source.tokens
-    shares = language_shares(by_language, balance.base_language, balance.base_language_share, balance.temperature)
-    if not shares:
-        raise DataError(f"No documents to train on in {name!r}: all its languages and tiers are empty")
-    languages = [n.partition(".")[0] for n in filled]
-    weights = [
-        shares.get(lang, 0.0) * s.tokens / by_language[lang]
-        for lang, (s, _) in zip(languages, filled.values(), strict=True)
-    ]
-    parts = [
-        Part(source, share, start) for (source, start), share in zip(filled.values(), in_units(weights), strict=True)
-    ]
+    units = in_units([shares[source_name] for source_name in filled])
+    parts = [Part(source, share, start) for (source, start), share in zip(filled.values(), units, strict=True)]
     seed = parts[0].source.seed
-    return TextRows(TextStream(name, parts, num_rows, row_tokens, seed), list(filled), store)
+    if row_languages == "mixed":
+        return TextStream(name, parts, num_rows, row_tokens, seed)
+    return PureStream(name, parts, num_rows, row_tokens, seed, [language_of(source_name) for source_name in filled])
 
 
-def curriculum(
-    mixtures: Sequence[Mixture], store: TokenStore, balance_base: str, seed: int, row_tokens: int, batch_tokens: int
-) -> list[TextRows]:
-    """The rows of each part of pre-training, in order."""
-    sources = {name: Source(name, store.lengths(name), seed) for name in store.tokens}
-    reached = dict.fromkeys(sources, 0)
-    parts = []
-    per_step = rows_per_step(batch_tokens, row_tokens)
-    for number, mixture in enumerate(mixtures):
-        names = [n for n in sources if n.partition(".")[2] in mixture.tiers]
-        is_replay = set(mixture.tiers) == {"high"} and any("high" in m.tiers for m in mixtures[:number])
-        chosen = {n: (sources[n].seen(reached[n]), 0) if is_replay else (sources[n], reached[n]) for n in names}
-        balance = Balance(balance_base, mixture.base_language_share, mixture.temperature)
-        steps = max(1, round(mixture.tokens / (per_step * row_tokens)))
-        rows = make_rows(f"{number} {mixture.name}", store, chosen, balance, steps * per_step, row_tokens)
-        if not is_replay:
-            reached |= {name: rows.stream.stop(i) for i, name in enumerate(rows.names)}
-        parts.append(rows)
-    return parts
+def tokens_by_language(tokens: Mapping[str, int]) -> dict[str, int]:
+    """Tokens of each language, from those of its sources."""
+    sums: dict[str, int] = {}
+    for source_name, n in tokens.items():
+        sums[language_of(source_name)] = sums.get(language_of(source_name), 0) + n
+    return sums

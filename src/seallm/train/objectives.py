@@ -15,10 +15,22 @@ import torch.nn.functional as F
 from transformers import PreTrainedModel
 
 from seallm.base.errors import ModelError
+from seallm.model.segment_attention import attends_by_segments, segment_arguments
 from seallm.train.batches import TokenBatch
-from seallm.train.segments import IGNORED
 
 CHUNK_POSITIONS = 512  # logits held at once: at 4,500 tokens 9 MB; 256 to 1,024 measure alike on a CPU
+GPU_CHUNK_LOGITS = 2**28  # on a GPU each chunk reads and writes the weight's gradient: few large ones, 1 GiB in float32
+
+
+def chunk_positions(weight: torch.Tensor) -> int:
+    """Positions whose logits are held at once, for an output embedding (V, H)."""
+    return CHUNK_POSITIONS if weight.device.type == "cpu" else max(CHUNK_POSITIONS, GPU_CHUNK_LOGITS // len(weight))
+
+
+def _compute_type(hidden: torch.Tensor) -> torch.dtype:
+    """The number type of the products: autocast's, which does not reach into our own gradients, or the states' own."""
+    device = hidden.device.type
+    return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else hidden.dtype
 
 
 class _CrossEntropySum(torch.autograd.Function):
@@ -26,26 +38,29 @@ class _CrossEntropySum(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, hidden: torch.Tensor, weight: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        hidden_gradient = torch.empty_like(hidden)  # (N, H)
+        kind = _compute_type(hidden)
+        states, head = hidden.to(kind), weight.to(kind)
+        hidden_gradient = torch.empty_like(states)  # (N, H)
         weight_gradient = torch.zeros_like(weight, dtype=torch.float32) if ctx.needs_input_grad[1] else None  # (V, H)
         total = torch.zeros((), dtype=torch.float32, device=hidden.device)
-        for start in range(0, len(targets), CHUNK_POSITIONS):
-            part = slice(start, start + CHUNK_POSITIONS)
-            inputs, wanted = hidden[part], targets[part]
-            logits = (inputs @ weight.T).float()  # (C, V), overwritten by exp(logits - top)
+        size = chunk_positions(weight)
+        for start in range(0, len(targets), size):
+            part = slice(start, start + size)
+            inputs, wanted = states[part], targets[part]
+            logits = (inputs @ head.T).float()  # (C, V), overwritten by exp(logits - top)
             top = logits.amax(dim=1, keepdim=True)
             wanted_logits = logits.gather(1, wanted[:, None]) - top
             sums = logits.sub_(top).exp_().sum(dim=1, keepdim=True)
             total += (sums.log() - wanted_logits).sum()
             # softmax = exp / sums: dividing the narrow side (C, H) saves a pass over (C, V)
-            powers = logits.to(hidden.dtype)
-            hidden_gradient[part] = (powers @ weight) / sums.to(hidden.dtype) - weight[wanted]
+            powers = logits.to(kind)
+            hidden_gradient[part] = (powers @ head).float() / sums - head[wanted].float()
             if weight_gradient is not None:
-                _add_product(weight_gradient, powers, inputs / sums.to(hidden.dtype))
+                _add_product(weight_gradient, powers, (inputs.float() / sums).to(kind))
         if weight_gradient is not None:
-            weight_gradient.index_add_(0, targets, hidden.float(), alpha=-1)
+            weight_gradient.index_add_(0, targets, states.float(), alpha=-1)
             weight_gradient = weight_gradient.to(weight.dtype)
-        ctx.save_for_backward(hidden_gradient, weight_gradient)
+        ctx.save_for_backward(hidden_gradient.to(hidden.dtype), weight_gradient)
         return total
 
     @staticmethod
@@ -72,14 +87,18 @@ class _LogProbabilities(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, hidden: torch.Tensor, weight: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        kind = _compute_type(hidden)
+        states, head = hidden.to(kind), weight.to(kind)
         found = torch.empty(len(targets), dtype=torch.float32, device=hidden.device)
         normaliser = torch.empty_like(found)
-        for start in range(0, len(targets), CHUNK_POSITIONS):
-            part = slice(start, start + CHUNK_POSITIONS)
-            logits = (hidden[part] @ weight.T).float()
+        size = chunk_positions(weight)
+        for start in range(0, len(targets), size):
+            part = slice(start, start + size)
+            logits = (states[part] @ head.T).float()
             normaliser[part] = logits.logsumexp(dim=1)
             found[part] = logits.gather(1, targets[part, None]).squeeze(1) - normaliser[part]
-        ctx.save_for_backward(hidden, weight, targets, normaliser)
+        ctx.save_for_backward(states, head, targets, normaliser)
+        ctx.types = (hidden.dtype, weight.dtype)
         return found
 
     @staticmethod
@@ -88,16 +107,18 @@ class _LogProbabilities(torch.autograd.Function):
         (scale,) = gradients
         hidden_gradient = torch.empty_like(hidden)
         weight_gradient = torch.zeros_like(weight, dtype=torch.float32) if ctx.needs_input_grad[1] else None
-        for start in range(0, len(targets), CHUNK_POSITIONS):
-            part = slice(start, start + CHUNK_POSITIONS)
+        size = chunk_positions(weight)
+        for start in range(0, len(targets), size):
+            part = slice(start, start + size)
             logits = (hidden[part] @ weight.T).float()
             slope = logits.sub_(normaliser[part, None]).exp_().mul_(-scale[part, None])  # (C, V)
-            slope.scatter_add_(1, targets[part, None], scale[part, None])
+            slope[torch.arange(len(slope), device=slope.device), targets[part]] += scale[part]
             slope = slope.to(hidden.dtype)
             hidden_gradient[part] = slope @ weight
             if weight_gradient is not None:
                 _add_product(weight_gradient, slope, hidden[part])
-        return hidden_gradient, None if weight_gradient is None else weight_gradient.to(weight.dtype), None
+        of_hidden, of_weight = ctx.types
+        return hidden_gradient.to(of_hidden), None if weight_gradient is None else weight_gradient.to(of_weight), None
 
 
 def cross_entropy_sum(hidden: torch.Tensor, weight: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
@@ -121,15 +142,14 @@ def log_probabilities(hidden: torch.Tensor, weight: torch.Tensor, targets: torch
 def next_token_loss(model: PreTrainedModel, batch: TokenBatch) -> torch.Tensor:
     """This batch's part of the step's mean cross-entropy over supervised tokens, in nats.
 
-    Segments are isolated by `position_ids`, which transformers honours only without mask and cache.
+    Segments are isolated by `position_ids`, which transformers honours only without mask and cache, or by their ends.
     """
+    segments = segment_arguments(batch.ends, batch.longest_segment) if attends_by_segments(model) else {}
     hidden = model.base_model(
-        input_ids=batch.input_ids, position_ids=batch.position_ids, attention_mask=None, use_cache=False
+        input_ids=batch.input_ids, position_ids=batch.position_ids, attention_mask=None, use_cache=False, **segments
     ).last_hidden_state  # (B, T, H)
-    supervised = batch.targets != IGNORED
-    return cross_entropy_sum(hidden[supervised], model.get_output_embeddings().weight, batch.targets[supervised]) / max(
-        batch.loss_tokens, 1
-    )
+    states, targets = hidden.flatten(0, 1)[batch.places], batch.targets.flatten()[batch.places]
+    return cross_entropy_sum(states, model.get_output_embeddings().weight, targets) / max(batch.loss_tokens, 1)
 
 
 def dpo_loss(policy: torch.Tensor, reference: torch.Tensor, beta: float) -> torch.Tensor:

@@ -48,7 +48,7 @@ class PairBatch:
         targets: the answer tokens, (N,).
         answers: the answer that each token belongs to, (N,): p for chosen, P + p for rejected.
         reference: log-probabilities of the answers under the reference model, (2, P).
-        step_pairs: pairs of the whole step that this batch is a part of.
+        weight: of each loss in the step's mean: 1 / pairs of the step, or 0 where the batch only keeps company.
     """
 
     input_ids: torch.Tensor
@@ -58,7 +58,7 @@ class PairBatch:
     targets: torch.Tensor
     answers: torch.Tensor
     reference: torch.Tensor
-    step_pairs: int
+    weight: float
 
 
 def encode_pairs(
@@ -79,7 +79,7 @@ def encode_pairs(
     return pairs, left_out
 
 
-def collate_pairs(pairs: Sequence[Pair], reference: torch.Tensor, step_pairs: int, device: torch.device) -> PairBatch:
+def collate_pairs(pairs: Sequence[Pair], reference: torch.Tensor, weight: float, device: torch.device) -> PairBatch:
     """Pack pairs into rows as long as the longest of them."""
     width = max(pair.tokens for pair in pairs)
     rows = pack_whole([pair.tokens for pair in pairs], width)
@@ -114,7 +114,7 @@ def collate_pairs(pairs: Sequence[Pair], reference: torch.Tensor, step_pairs: in
         targets=torch.tensor(targets, device=device),
         answers=torch.tensor(answers, device=device),
         reference=reference.to(device),
-        step_pairs=step_pairs,
+        weight=weight,
     )
 
 

@@ -22,11 +22,13 @@ class Segment:
         ids: tokens, (n,).
         targets: the token to predict at each place, or IGNORED, (n,).
         label: what it counts as in the metrics (a language).
+        position: position id of the first token; 0 keeps a segment apart from the one before it in its row.
     """
 
     ids: NDArray[np.integer[Any]]
     targets: NDArray[np.integer[Any]]
     label: str
+    position: int = 0
 
 
 def conversation_segment(ids: Sequence[int], supervised: Sequence[bool], label: str) -> Segment:

@@ -5,9 +5,13 @@ metrics.jsonl    one row a step
 quarantine.jsonl conversations that could not be read, with the reason
 """
 
+from collections.abc import Sequence
+
 from seallm.base.artifacts import StageContext
+from seallm.base.records import Conversation
 from seallm.model.chat_format import ChatFormat
-from seallm.recipe import Sft
+from seallm.recipe_training import Sft
+from seallm.train.adapters import tune
 from seallm.train.batches import rows_per_step
 from seallm.train.chat_rows import ChatBatches, ChatRows
 from seallm.train.conversations import left_for_tuning, load_conversations
@@ -15,7 +19,7 @@ from seallm.train.examples import draw_examples
 from seallm.train.inspector import Inspector
 from seallm.train.loop import Periodic, Phase, train
 from seallm.train.objectives import next_token_loss
-from seallm.train.start import check_positions, finish, load_start
+from seallm.train.start import check_positions, load_start
 
 
 def run(settings: Sft, context: StageContext) -> None:
@@ -30,14 +34,26 @@ def run(settings: Sft, context: StageContext) -> None:
     chat_format = ChatFormat(start.tokenizer)
     conversations = load_conversations(context.files(settings.conversations), context)
     left = left_for_tuning(conversations, context.inputs["model"])
-    rows = ChatRows()
-    for part in draw_examples(left, settings, chat_format, context.seed):
-        rows.add(part, chat_format, settings.sequence_tokens, context.seed)
-    rows.check(settings.sequence_tokens)
     context.counts["conversations"] |= {"used in the hybrid stage": len(conversations) - len(left)}
-    context.counts["examples"] = dict(sorted(rows.counts.items()))
+    rows = pack_examples(left, settings, chat_format, context)
     per_step = rows_per_step(settings.batch_tokens, settings.sequence_tokens)
     batches = ChatBatches(rows.rows, per_step, settings.sequence_tokens, start.model.device, Inspector(chat_format))
-    phase = Phase("sft", batches.steps, batches, next_token_loss, settings.optimiser)
+    left_out = frozenset(step - 1 for step in settings.skip_steps)
+    tuned = tune(start, settings.adapter, context.seed)
+    phase = Phase("sft", batches.steps, batches, next_token_loss, settings.optimiser, left_out=left_out, **tuned.rows)
     train(start.model, [phase], context, Periodic("fine-tuning", settings.checkpoint_every_steps))
-    finish(context, start.model, start.tokenizer)
+    tuned.finish(context)
+
+
+def pack_examples(
+    conversations: Sequence[Conversation], settings: Sft, chat_format: ChatFormat, context: StageContext
+) -> ChatRows:
+    """Rows of all examples of the stage, in order."""
+    rows = ChatRows()
+    for part in draw_examples(conversations, settings, chat_format, context.seed):
+        rows.add(part, chat_format, settings.sequence_tokens, context.seed)
+    rows.check(settings.sequence_tokens)
+    context.counts["examples"] = dict(sorted(rows.counts.items()))
+    context.counts["examples_by_language"] = dict(sorted(rows.languages.items()))
+    context.counts["examples_by_category"] = dict(sorted(rows.categories.items()))
+    return rows

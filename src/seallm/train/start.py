@@ -13,12 +13,13 @@ from seallm.base.artifacts import StageContext
 from seallm.base.errors import ModelError
 from seallm.base.files import read_json
 from seallm.base.records import Tier
-from seallm.base.runtime import Runtime, seed_everything
+from seallm.base.runtime import Runtime, own_place, seed_everything
 from seallm.model.chat_format import add_chat_tokens
 from seallm.model.checkpoints import load_model, load_tokenizer, save_model
 from seallm.model.embeddings import Method, extend_model
-from seallm.train.checkpoint import remove_checkpoint
+from seallm.train.checkpoint import Kept, end_checkpoints
 from seallm.train.objectives import check_head
+from seallm.train.processes import barrier, join
 
 MODEL = "model"
 SAMPLE_CHARACTERS = 1_000_000  # of each language, to find out which tokens are alike
@@ -34,9 +35,15 @@ class Start:
 
 
 def prepare_torch(context: StageContext) -> torch.device:
-    """Seat torch on the runtime's threads and device, seeded and deterministic."""
+    """Meet the other processes, if any; seat torch on the runtime's threads and device, seeded.
+
+    Raises:
+        ProcessError: the others were not there in time, or there are more processes than GPUs.
+    """
+    join(context.runtime)
     device = context.runtime.torch_device()
-    seed_everything(context.seed)
+    on_cpu = device.type == "cpu"
+    seed_everything(context.seed, deterministic=on_cpu, strict=not on_cpu and context.runtime.training.deterministic)
     # a check for bugs that costs a tenth of a step
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     return device
@@ -125,6 +132,15 @@ def check_positions(settings: Mapping[str, int], model: PreTrainedModel) -> None
 
 
 def finish(context: StageContext, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> None:
-    """Write the model folder; then the checkpoint has done its work."""
-    save_model(context.out / MODEL, model, tokenizer)
-    remove_checkpoint(context.out)
+    """Write the model folder; then the checkpoints have done their work, but for those that shall stay.
+
+    Raises:
+        ModelError: a weight is not a finite number.
+    """
+    check_finite(model, context.out)
+    barrier()
+    if own_place().rank == 0:
+        save_model(context.out / MODEL, model, tokenizer)
+        settings = context.runtime.training
+        end_checkpoints(context.out, Kept(settings.keep_checkpoints, settings.keep_best_checkpoint))
+    barrier()

@@ -1,10 +1,13 @@
-"""Documents in, a token store out: for each language and tier one flat array of tokens and one of document offsets.
+"""Documents in, a token store out: for each language and tier flat arrays of tokens and of document ids.
 
-    tokens/store.json              tokenizer fingerprint, number type, counts
+    tokens/store.json              tokenizer fingerprint, fingerprints of the Parquet files, counts
     tokens/th.high.tokens.npy      every document as start token, text, end token; uint16 where the ids fit, else uint32
     tokens/th.high.offsets.npy     int64, where each document starts, and the total: documents + 1 numbers
+    tokens/th.high.names.npy       uint8, the UTF-8 of all document ids, one after another
+    tokens/th.high.name_offsets.npy  int64, where each id starts, and the total
+    tokens/th.high.groups.npy      int64, tokens of each group of documents (see `stream`)
 
-Both arrays are memory-mapped, so a store may be larger than memory. Documents keep the order of their Parquet file.
+All arrays are memory-mapped, so a store may be larger than memory. Documents keep the order of their Parquet file.
 Tokenising runs over row groups in parallel; a killed run redoes only the groups it had not finished. Text is encoded
 without control tokens, so a page that quotes `</s>` cannot end a document.
 """
@@ -14,7 +17,7 @@ import itertools
 import multiprocessing
 import os
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,8 +35,10 @@ from seallm.base.shards import map_shards
 from seallm.model.chat_format import document_start_id
 from seallm.model.plain_text import PlainText
 from seallm.train.segments import IGNORED, Segment
+from seallm.train.sources import Documents, group_sums
 
 STORE, PARTS = "store.json", ".parts"
+ARRAYS = ("tokens", "offsets", "names", "name_offsets", "groups")
 ENCODE_DOCUMENTS = 512  # texts encoded at once
 SHARD_ROWS = 20_000  # documents of one shard, about
 
@@ -97,19 +102,34 @@ class TokenStore:
                 f"The token store {folder} was made with another tokenizer than {tokenizer.file}. Remove the folder "
                 "and run the stage again"
             )
-        self.tokens: dict[str, NDArray[Any]] = {}
-        self.offsets: dict[str, NDArray[np.int64]] = {}
+        self._arrays: dict[str, dict[str, NDArray[Any]]] = {}
         for name in sources:
-            tokens, offsets = _load(folder / f"{name}.tokens.npy"), _load(folder / f"{name}.offsets.npy")
-            if len(tokens) != found["sources"].get(name, {}).get("tokens") or int(offsets[-1]) != len(tokens):
+            arrays = {kind: _load(_place(folder, name, kind)) for kind in ARRAYS}
+            counts = found["sources"].get(name, {})
+            sizes = {"tokens": len(arrays["tokens"]), "documents": len(arrays["offsets"]) - 1}
+            ends = (arrays["offsets"][-1], arrays["groups"].sum(), len(arrays["name_offsets"]) - 1)
+            if counts != sizes or ends != (sizes["tokens"], sizes["tokens"], sizes["documents"]):
                 raise DataError(
                     f"The token store {folder} is damaged at {name}. Remove the folder and run the stage again"
                 )
-            self.tokens[name], self.offsets[name] = tokens, offsets
+            self._arrays[name] = arrays
+        self.tokens = {name: arrays["tokens"] for name, arrays in self._arrays.items()}
+        self.offsets = {name: arrays["offsets"] for name, arrays in self._arrays.items()}
+        files = [_place(folder, name, kind) for name in self._arrays for kind in ("tokens", "offsets")]
+        self._sizes = {file: file.stat().st_size for file in files}
+
+    def documents(self, source: str) -> Documents:
+        """Lengths of a source's documents, as the stream reads them."""
+        return Documents(self.offsets[source], self._arrays[source]["groups"])
 
     def lengths(self, source: str) -> NDArray[np.int64]:
         """Tokens of each document of a source."""
         return np.diff(self.offsets[source])
+
+    def document_id(self, source: str, document: int) -> str:
+        """The id of a document of a source, as the corpus has it."""
+        start, stop = self._arrays[source]["name_offsets"][document : document + 2]
+        return bytes(self._arrays[source]["names"][start:stop]).decode("utf-8")
 
     def segment(self, source: str, document: int, start: int, stop: int) -> Segment:
         """Tokens `start` to `stop` of a document; the target of the last is the document's next token, if any."""
@@ -119,6 +139,25 @@ class TokenStore:
         targets = np.full(stop - start, IGNORED, np.int64)
         targets[: len(run) - 1] = run[1:]
         return Segment(run[: stop - start], targets, source.partition(".")[0])
+
+    def check_files(self) -> None:
+        """See that the mapped files are still there in full: reading a mapped file that was cut short kills a process.
+
+        Raises:
+            DataError: one is gone, or has another size than when it was opened.
+        """
+        for file, size in self._sizes.items():
+            found = file.stat().st_size if file.is_file() else None
+            if found != size:
+                state = "is gone" if found is None else f"has {found:,} bytes"
+                raise DataError(
+                    f"{file} of the token store {state}; it had {size:,} bytes when training began. Bring it back, or "
+                    f"remove {self.folder}; then run the stage again, which continues from its checkpoint"
+                )
+
+
+def _place(folder: Path, name: str, kind: str) -> Path:
+    return folder / f"{name}.{kind}.npy"
 
 
 def _load(path: Path) -> NDArray[Any]:
@@ -132,16 +171,24 @@ def _load(path: Path) -> NDArray[Any]:
 
 
 def is_built(folder: Path, documents: Mapping[str, Path], tokenizer: TokenizerMark) -> bool:
-    """True where `folder` holds a store of just these files, made with this tokenizer."""
+    """True where `folder` holds a store that has these files, made with this tokenizer."""
     if not (folder / STORE).is_file():
         return False
     found = read_json(folder / STORE)
-    is_whole = all((folder / f"{name}.{kind}.npy").is_file() for name in documents for kind in ("tokens", "offsets"))
-    return bool(is_whole and found["tokenizer"] == tokenizer.fingerprint and found["files"] == _marks(documents))
+    if found["tokenizer"] != tokenizer.fingerprint or not documents.keys() <= found["files"].keys():
+        return False
+    is_whole = all(_place(folder, name, kind).is_file() for name in documents for kind in ARRAYS)
+    return is_whole and all(found["files"][name] == mark for name, mark in _marks(documents).items())
 
 
 def _marks(documents: Mapping[str, Path]) -> dict[str, str]:
-    return {name: file_fingerprint(path) for name, path in documents.items()}
+    marks = {}
+    for name, path in documents.items():
+        try:
+            marks[name] = file_fingerprint(path)
+        except OSError as error:
+            raise DataError(f"{path} cannot be read ({error}). Bring it back, or run its stage again") from None
+    return marks
 
 
 def build_store(folder: Path, documents: Mapping[str, Path], tokenizer: TokenizerMark, runtime: Runtime) -> TokenStore:
@@ -181,7 +228,9 @@ def _row_groups(path: Path) -> list[tuple[int, ...]]:
     try:
         metadata = pq.ParquetFile(path).metadata
     except (OSError, pa.ArrowInvalid) as error:
-        raise DataError(f"{path} is not a readable Parquet file ({error}). Run the corpus stage again") from None
+        raise DataError(
+            f"{path} is not a readable Parquet file ({_one_line(error)}). Run the corpus stage again"
+        ) from None
     runs: list[tuple[int, ...]] = []
     run: tuple[int, ...] = ()
     rows = 0
@@ -193,22 +242,45 @@ def _row_groups(path: Path) -> list[tuple[int, ...]]:
     return [*runs, run] if run or not runs else runs
 
 
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
+
+
 def _tokenise(shard: _Shard, result: Path) -> None:
-    """Write a part: first the lengths of its documents, then all their tokens."""
+    """Write a part: lengths of its documents, of their ids, all ids, all tokens."""
     if multiprocessing.parent_process() is not None:
         os.environ["TOKENIZERS_PARALLELISM"] = "false"  # the pool already uses all cores
     start, end = shard.tokenizer.start_id, shard.tokenizer.end_id
     plain = _plain_text(shard.tokenizer.file)
     lengths: list[int] = []
+    names: list[bytes] = []
     flat: list[NDArray[Any]] = []
-    file = pq.ParquetFile(shard.parquet)
-    for batch in file.iter_batches(ENCODE_DOCUMENTS, list(shard.row_groups), columns=["text"]):
-        encoded = [[start, *ids, end] for ids in plain.encode_many(batch.column(0).to_pylist())]
+    for batch in _read(shard):
+        encoded = [[start, *ids, end] for ids in plain.encode_many(batch.column("text").to_pylist())]
         lengths += map(len, encoded)
+        names += (name.encode() for name in batch.column("id").to_pylist())
         flat.append(np.fromiter(itertools.chain.from_iterable(encoded), shard.tokenizer.number_type))
     with atomic_writer(result) as writer:
         np.save(writer, np.array(lengths, np.int64))
+        np.save(writer, np.fromiter(map(len, names), np.int64))
+        np.save(writer, np.frombuffer(b"".join(names), np.uint8))
         np.save(writer, np.concatenate(flat) if flat else np.empty(0, shard.tokenizer.number_type))
+
+
+def _read(shard: _Shard) -> Iterator[pa.RecordBatch]:
+    """A shard's ids and texts.
+
+    Raises:
+        DataError: the file vanished, was cut short or is damaged.
+    """
+    try:
+        file = pq.ParquetFile(shard.parquet)
+        yield from file.iter_batches(ENCODE_DOCUMENTS, list(shard.row_groups), columns=["id", "text"])
+    except (OSError, pa.ArrowInvalid, pa.ArrowKeyError) as error:
+        raise DataError(
+            f"{shard.parquet} cannot be read to its end ({_one_line(error)}). Bring it back or run the corpus "
+            "stage again; what was tokenised is kept"
+        ) from None
 
 
 @functools.lru_cache(maxsize=1)
@@ -217,21 +289,31 @@ def _plain_text(tokenizer: Path) -> PlainText:
 
 
 def _join(folder: Path, name: str, parts: Sequence[Path]) -> dict[str, int]:
-    """Copy the parts of a source, one after another, into its two arrays."""
-    lengths = []
-    for path in parts:
-        with path.open("rb") as file:
-            lengths.append(np.load(file))
-    offsets = np.concatenate([[0], np.cumsum(np.concatenate(lengths))]).astype(np.int64)
-    with atomic_writer(folder / f"{name}.tokens.npy") as writer:
-        for number, path in enumerate(parts):
-            with path.open("rb") as file:
-                np.load(file)
-                tokens = np.load(file)
-            if number == 0:
-                header = {"descr": tokens.dtype.str, "fortran_order": False, "shape": (int(offsets[-1]),)}
-                np.lib.format.write_array_header_1_0(writer, header)
-            writer.write(tokens.tobytes())
-    with atomic_writer(folder / f"{name}.offsets.npy") as writer:
-        np.save(writer, offsets)
-    return {"documents": len(offsets) - 1, "tokens": int(offsets[-1])}
+    """Put the parts of a source, one after another, into its arrays."""
+    lengths = np.concatenate([_part(path, 0) for path in parts])
+    name_lengths = np.concatenate([_part(path, 1) for path in parts])
+    small = {"offsets": _offsets(lengths), "name_offsets": _offsets(name_lengths), "groups": group_sums(lengths)}
+    for kind, number in (("names", 2), ("tokens", 3)):
+        total = int(small["name_offsets" if kind == "names" else "offsets"][-1])
+        with atomic_writer(_place(folder, name, kind)) as writer:
+            header = {"descr": _part(parts[0], number).dtype.str, "fortran_order": False, "shape": (total,)}
+            np.lib.format.write_array_header_1_0(writer, header)
+            for path in parts:
+                writer.write(_part(path, number).tobytes())
+    for kind, array in small.items():
+        with atomic_writer(_place(folder, name, kind)) as writer:
+            np.save(writer, array)
+    return {"documents": len(lengths), "tokens": int(lengths.sum())}
+
+
+def _part(path: Path, number: int) -> NDArray[Any]:
+    """The array of that number in a part."""
+    with path.open("rb") as file:
+        for _ in range(number):
+            np.load(file)
+        array: NDArray[Any] = np.load(file)
+        return array
+
+
+def _offsets(lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+    return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)

@@ -33,6 +33,10 @@ from seallm.vocab.vocabulary_checks import (
 RANDOM_TEXTS, REFERENCE_TEXTS = 1_000, 300
 
 
+class CertificateFailed(VocabError):
+    """A check of an extended tokenizer does not hold."""
+
+
 @dataclass(frozen=True)
 class Samples:
     """Texts the checks run on.
@@ -124,8 +128,8 @@ def demand(checks: Sequence[Check]) -> None:
     """See that every check holds.
 
     Raises:
-        VocabError: one does not.
+        CertificateFailed: one does not.
     """
     failed = [f"{check.claim}: {check.offence}" for check in checks if check.offence is not None]
     if failed:
-        raise VocabError(f"The extended tokenizer failed its certificate. {'; '.join(failed)}")
+        raise CertificateFailed(f"The extended tokenizer failed its certificate. {'; '.join(failed)}")
