@@ -227,6 +227,11 @@ def test_bad_input_is_one_clear_line(place: Path, tmp_path: Path) -> None:
     (tmp_path / "one" / "en.txt").write_text("a\n")
     with pytest.raises(DataError, match="needs the base language and one more"):
         run("extend", *options(place, "byte")[:5], str(tmp_path / "one"), *options(place, "byte")[6:], *out)
+    (tmp_path / "two").mkdir()
+    for code in ("id", "th"):
+        (tmp_path / "two" / f"{code}.txt").write_text("a\n")
+    with pytest.raises(DataError, match=r"has no English\. Name all languages, the base's own first"):
+        run("extend", *options(place, "byte")[:5], str(tmp_path / "two"), *options(place, "byte")[6:], *out)
     assert not (tmp_path / "out").exists()
     with pytest.raises(WorkspaceError, match=r"one is there and was not written by seallm .*it would be replaced"):
         run("extend", *options(place, "byte"), "--out", str(tmp_path / "one"))

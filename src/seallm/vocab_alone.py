@@ -95,6 +95,8 @@ class Request:
                 f"{self.parallel} has parallel sentences of {', '.join(known) or 'no known language'}; an extension "
                 "needs the base language and one more. Add files, or language files for the codes there"
             )
+        if known[0] != "en":
+            raise DataError(f"{self.parallel} has no English. Name all languages, the base's own first: --languages")
         return known
 
     def parallel_folder(self) -> Path:
