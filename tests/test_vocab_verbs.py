@@ -82,10 +82,14 @@ def test_what_is_finished_is_not_done_again(place: Path, extended: Path) -> None
     assert (extended / "manifest.json").stat().st_mtime_ns == before
 
 
-def test_the_same_bytes_elsewhere(place: Path, extended: Path, tmp_path: Path) -> None:
+def test_the_same_bytes_elsewhere_also_over_what_a_killed_run_left(place: Path, extended: Path, tmp_path: Path) -> None:
+    for leftover in (".again.inputs/corpus/documents", "again.partial/tokenizer"):
+        (tmp_path / leftover).mkdir(parents=True)
+        (tmp_path / leftover / "th.high.parquet").write_bytes(b"half")
     run("extend", *options(place, "byte"), "--new-tokens", "300", "--out", str(tmp_path / "again"))
     for name in ("tokenizer.json", "certificate.json", "compression.json", "tokens_added.json"):
         assert (tmp_path / "again" / name).read_bytes() == (extended / name).read_bytes(), name
+    assert {path.name for path in tmp_path.iterdir()} == {"again", ".again.lock"}
 
 
 def test_certify(place: Path, extended: Path) -> None:
