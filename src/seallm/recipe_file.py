@@ -136,6 +136,8 @@ def _check_stages(recipe: Recipe, path: Path) -> None:
         raise RecipeError(
             f"{path}: [vocab] adds tokens that only [pretrain] can teach the model; add it or leave [vocab] out"
         )
+    if recipe.vocab is not None:
+        _check_languages("settings of [vocab]", sorted(recipe.vocab.languages_named()), recipe.languages, path)
     for mixture in recipe.pretrain.mixtures if recipe.pretrain else ():
         _check_mixture(mixture, recipe.languages, path)
     if recipe.sft is not None:
