@@ -48,6 +48,19 @@ def test_every_setting_is_documented() -> None:
         (MINIMAL + "[corpus]\ninputs = []\nheld_out_share = 1.5\n", "less than or equal to 1"),
         (MINIMAL + "[corpus]\ninputs = []\nminhash_bands = 13\n", "must divide minhash_permutations"),
         (MINIMAL + '[vocab]\nparallel = "p"\n', r"\[vocab\] needs the result of \[corpus\]"),
+        (
+            MIXTURE + 'tokens = 9\n[vocab]\nparallel = "p"\nsuperwords = ["vi"]\n',
+            r"settings of \[vocab\]: 'vi' is not one of the recipe's languages",
+        ),
+        (MINIMAL + '[vocab]\nparallel = "p"\nmethod = "target"\n', "target_vocabulary = None: the two go together"),
+        (
+            MINIMAL + '[vocab]\nparallel = "p"\nmin_tokens = { th = 9 }\nnew_tokens = 8\n',
+            "add up to 9, above new_tokens",
+        ),
+        (
+            MINIMAL + '[vocab]\nparallel = "p"\nmin_tokens = { th = 9 }\nmax_tokens = { th = 8 }\n',
+            "min_tokens of 'th' is 9, above its max_tokens",
+        ),
         (MINIMAL + '[corpus]\ninputs = []\n[vocab]\nparallel = "p"\n', "only \\[pretrain\\] can teach"),
         (MINIMAL.replace('model = "somewhere"', ""), "needs either `model`"),
         (MINIMAL.replace('"th"', '"xx"'), "Unknown language 'xx'. Known: en"),

@@ -82,10 +82,14 @@ def test_what_is_finished_is_not_done_again(place: Path, extended: Path) -> None
     assert (extended / "manifest.json").stat().st_mtime_ns == before
 
 
-def test_the_same_bytes_elsewhere(place: Path, extended: Path, tmp_path: Path) -> None:
+def test_the_same_bytes_elsewhere_also_over_what_a_killed_run_left(place: Path, extended: Path, tmp_path: Path) -> None:
+    for leftover in (".again.inputs/corpus/documents", "again.partial/tokenizer"):
+        (tmp_path / leftover).mkdir(parents=True)
+        (tmp_path / leftover / "th.high.parquet").write_bytes(b"half")
     run("extend", *options(place, "byte"), "--new-tokens", "300", "--out", str(tmp_path / "again"))
     for name in ("tokenizer.json", "certificate.json", "compression.json", "tokens_added.json"):
         assert (tmp_path / "again" / name).read_bytes() == (extended / name).read_bytes(), name
+    assert {path.name for path in tmp_path.iterdir()} == {"again", ".again.lock"}
 
 
 def test_certify(place: Path, extended: Path) -> None:
@@ -227,6 +231,11 @@ def test_bad_input_is_one_clear_line(place: Path, tmp_path: Path) -> None:
     (tmp_path / "one" / "en.txt").write_text("a\n")
     with pytest.raises(DataError, match="needs the base language and one more"):
         run("extend", *options(place, "byte")[:5], str(tmp_path / "one"), *options(place, "byte")[6:], *out)
+    (tmp_path / "two").mkdir()
+    for code in ("id", "th"):
+        (tmp_path / "two" / f"{code}.txt").write_text("a\n")
+    with pytest.raises(DataError, match=r"has no English\. Name all languages, the base's own first"):
+        run("extend", *options(place, "byte")[:5], str(tmp_path / "two"), *options(place, "byte")[6:], *out)
     assert not (tmp_path / "out").exists()
     with pytest.raises(WorkspaceError, match=r"one is there and was not written by seallm .*it would be replaced"):
         run("extend", *options(place, "byte"), "--out", str(tmp_path / "one"))

@@ -7,7 +7,7 @@ import difflib
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
@@ -136,6 +136,8 @@ def _check_stages(recipe: Recipe, path: Path) -> None:
         raise RecipeError(
             f"{path}: [vocab] adds tokens that only [pretrain] can teach the model; add it or leave [vocab] out"
         )
+    if recipe.vocab is not None:
+        _check_languages("settings of [vocab]", sorted(recipe.vocab.languages_named()), recipe.languages, path)
     for mixture in recipe.pretrain.mixtures if recipe.pretrain else ():
         _check_mixture(mixture, recipe.languages, path)
     if recipe.sft is not None:
@@ -217,6 +219,8 @@ def _type_name(annotation: object) -> str:
     if isinstance(annotation, type) and not get_args(annotation):
         return "section" if issubclass(annotation, BaseModel) else annotation.__name__
     text = str(annotation)
+    if text.startswith("dict"):
+        return f"table of {_type_name(get_args(annotation)[1])}"
     if "Literal" in text and not text.startswith("list"):
         return " or ".join(f'"{a}"' for a in get_args(annotation))
     inner = [
@@ -224,7 +228,7 @@ def _type_name(annotation: object) -> str:
         for a in get_args(annotation)
         if not isinstance(a, InputMarker | FieldInfo) and a is not type(None)
     ]
-    if text.startswith("list"):
+    if get_origin(annotation) is list:
         return f"list of {inner[0]}"
     return inner[0] if inner else text
 

@@ -4,6 +4,7 @@
 again; `measure`, `doctor` and `plan` look without changing anything.
 """
 
+import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -95,6 +96,8 @@ class Request:
                 f"{self.parallel} has parallel sentences of {', '.join(known) or 'no known language'}; an extension "
                 "needs the base language and one more. Add files, or language files for the codes there"
             )
+        if known[0] != "en":
+            raise DataError(f"{self.parallel} has no English. Name all languages, the base's own first: --languages")
         return known
 
     def parallel_folder(self) -> Path:
@@ -116,8 +119,13 @@ class Inputs:
 
 
 @contextmanager
-def inputs_of(request: Request, recipe: Recipe) -> Iterator[Inputs]:
+def inputs_of(request: Request, recipe: Recipe, beside: Path | None = None) -> Iterator[Inputs]:
     """Put together what the stage reads, in a folder that vanishes afterwards.
+
+    Args:
+        request: what the user asked for.
+        recipe: the same, checked.
+        beside: the result's folder: the inputs lie beside it, so that the next call clears what a killed one left.
 
     Raises:
         VocabError: the base cannot be opened, or cannot be extended.
@@ -127,14 +135,16 @@ def inputs_of(request: Request, recipe: Recipe) -> Iterator[Inputs]:
     assert settings is not None, "a request's recipe has a [vocab]"
     opened = open_tokenizer(request.base)
     opened.bpe()
-    with tempfile.TemporaryDirectory(prefix="seallm-vocab-") as name:
-        folder = Path(name)
+    folder = beside.with_name(f".{beside.name}.inputs") if beside else Path(tempfile.mkdtemp(prefix="seallm-vocab-"))
+    try:
+        shutil.rmtree(folder, ignore_errors=True)
         halves = write_parallel(request.parallel_folder(), recipe.languages, folder / "parallel")
         write_base(opened, folder / "base")
-        corpus = write_corpus(
-            request.corpus_place(), recipe.languages, settings.megabytes_per_language, folder / "corpus"
-        )
+        megabytes = settings.megabytes_per_language
+        corpus = write_corpus(request.corpus_place(), recipe.languages, megabytes, folder / "corpus")
         yield Inputs(folder, {"base": folder / "base", "corpus": corpus}, halves)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def extend(request: Request, out: Path) -> bool:
@@ -158,7 +168,7 @@ def extend(request: Request, out: Path) -> bool:
         artifact.check_place()
         if artifact.is_finished():
             return False
-        with inputs_of(request, recipe) as inputs:
+        with inputs_of(request, recipe, out) as inputs:
             assert recipe.vocab is not None
             stage = PlannedStage(kind, recipe.vocab, artifact, inputs.stage)
             try:

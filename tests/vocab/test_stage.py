@@ -10,7 +10,7 @@ from seallm.base.artifacts import StageContext
 from seallm.base.errors import DataError, VocabError
 from seallm.recipe_vocab import Vocab
 from seallm.vocab import encoding_checks, stage
-from tests.vocab.tiny import BASES, make_context, write_corpus
+from tests.vocab.tiny import BASES, documents, make_context, write_corpus
 
 LANGUAGES = ("en", "th", "my", "id")
 SETTINGS = Vocab(parallel="parallel", new_tokens=250)
@@ -138,3 +138,19 @@ def test_a_failed_certificate_stops_the_stage_and_stays_to_be_read(
     with pytest.raises(VocabError, match=r"failed its certificate. base language preserved: .* of its tokens changed"):
         stage.run(Vocab(parallel="parallel", new_tokens=50), context)
     assert not read(context, "certificate.json")["passed"]
+
+
+@pytest.mark.parametrize("method", ["frequency", "target"])
+def test_the_other_methods(method: str, tmp_path: Path) -> None:
+    """The target file's path starts at the recipe's folder, as all paths do."""
+    context = make_context(tmp_path, LANGUAGES, "sentencepiece")
+    chosen: dict[str, Any] = {"method": method, "new_tokens": 250, "max_tokens": {"my": 90}}
+    if method == "target":
+        words = {word for code in LANGUAGES[1:] for text in documents(code, 9_000) for word in text.split()}
+        (tmp_path / "target.txt").write_text("\n".join(f"▁{word}" for word in sorted(words)), encoding="utf-8")
+        chosen["target_vocabulary"] = "target.txt"
+    stage.run(Vocab(parallel="parallel", **chosen), context)
+    assert read(context, "certificate.json")["passed"]
+    added = read(context, "tokens_added.json")
+    assert len(added["tokens"]) == 250
+    assert added["by_language"]["my"] <= 90

@@ -15,7 +15,7 @@ WINDOW_TOKENS = 4
 CONTEXT_TOKENS = 2_000  # the most frequent tokens are the neighbours that count
 DIMENSIONS = 64
 MIN_COUNT = 3  # rarer tokens get no place
-NEIGHBOURS, TEMPERATURE = 32, 0.1  # of the convex combinations; found on small bases, a choice of ours
+NEIGHBOURS, TEMPERATURE = 32, 0.1  # of the convex combinations; a choice of ours, not tuned
 
 
 def auxiliary_embedding(texts: Sequence[NDArray[np.int64]], num_tokens: int, seed: int = 0) -> torch.Tensor:

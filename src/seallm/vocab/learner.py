@@ -126,6 +126,8 @@ class Learner:
         self._spelling = {token_id: token for token, token_id in encoder.vocabulary.items()}
         self._active = list(objective.learning)
         self._given = list(objective.given)
+        # what each language offers, until its text changes: most merges touch the text of one or two languages
+        self._offers: dict[int, tuple[float, tuple[int, int, int] | None]] = {}
         self._preserved_tokens, self._reference_tokens = self._totals(objective.preserved)
         self._watch = {language: _Watch(*self._totals(language)) for language in self._active}
         self.learned = Learned()
@@ -145,6 +147,7 @@ class Learner:
                 return self._make(left, right, language, weight)
             self.learned.rejected[objection] += 1
             self._index.reject_best(language)
+            del self._offers[language]
 
     def gains(self) -> NDArray[np.float64]:
         """(ids,) what each token saves in the texts as they are encoded now, in the unit of the scores."""
@@ -164,13 +167,16 @@ class Learner:
         """The pair with the highest score; ties to the language named first."""
         best, best_score = None, 0.0
         for language in languages:
-            pair = self._index.best(language)
-            if pair is None:
-                continue
-            score = pair[2] * self._factor(language)
-            if score > best_score:
+            if language not in self._offers:
+                self._offers[language] = self._offer(language)
+            score, pair = self._offers[language]
+            if pair is not None and score > best_score:
                 best, best_score = (language, *pair), score
         return best
+
+    def _offer(self, language: int) -> tuple[float, tuple[int, int, int] | None]:
+        pair = self._index.best(language)
+        return (0.0, None) if pair is None else (pair[2] * self._factor(language), pair)
 
     def _factor(self, language: int) -> float:
         """What one unit of weight gains in a language."""
@@ -222,7 +228,8 @@ class Learner:
 
     def _make(self, left: int, right: int, language: int, weight: int) -> Merge:
         merge = Merge(self._spelling[left], self._spelling[right], len(self._token_bytes), language, weight)
-        self._index.merge(left, right, merge.new_id)
+        for touched in self._index.merge(left, right, merge.new_id):
+            self._offers.pop(touched, None)
         self._encoder.add_merge(left, right, merge.new_id, merge.token)
         self._spelling[merge.new_id] = merge.token
         self._token_bytes.append((self._token_bytes[left] or b"") + (self._token_bytes[right] or b""))

@@ -7,7 +7,7 @@ Pairs only lose occurrences after the step that created them (a new pair always 
 whose counts are refreshed when they reach the top is exact.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -206,7 +206,7 @@ class PairIndex:
         _link(pieces.offsets, self._text)
         self._pairs = self._index(size)
         self._heaps = {language: PairHeap(language, min_weight) for language in learning}
-        self._push_from(0)
+        self._push_from(0, learning)
 
     def _index(self, size: int) -> _Pairs:
         keys, slots = new_table(1 << 12)
@@ -219,9 +219,11 @@ class PairIndex:
             position = _add_all_places(self._text, pairs, position)
         return pairs
 
-    def _push_from(self, first_entry: int) -> None:
-        for heap in self._heaps.values():
-            heap.push(self._pairs.key, self._pairs.weight, first_entry, int(self._pairs.used[0]))
+    def _push_from(self, first_entry: int, languages: Iterable[int]) -> None:
+        for language in languages:
+            if language in self._heaps:
+                heap = self._heaps[language]
+                heap.push(self._pairs.key, self._pairs.weight, first_entry, int(self._pairs.used[0]))
 
     @property
     def train_tokens(self) -> Int64s:
@@ -263,13 +265,16 @@ class PairIndex:
         entry = find(self._pairs.keys, self._pairs.slots, pair_key(language, left, right))
         return int(self._pairs.weight[entry]) if entry >= 0 else 0
 
-    def merge(self, left: int, right: int, new: int) -> None:
-        """Replace a pair by a token that no text holds yet."""
+    def merge(self, left: int, right: int, new: int) -> list[int]:
+        """Replace a pair by a token that no text holds yet; returns the languages in whose text it stood."""
         places = _places(self._text, self._pairs, left, right)
         first_entry = int(self._pairs.used[0])
         self._pairs = _with_room(self._pairs, 2 * places.size)
+        before = self.train_tokens + self.dev_tokens
         _merge(self._text, self._pairs, places, left, right, new)
-        self._push_from(first_entry)
+        touched = [int(k) for k in np.flatnonzero(self.train_tokens + self.dev_tokens != before)]
+        self._push_from(first_entry, touched)
+        return touched
 
 
 def _with_room(pairs: _Pairs, more: int) -> _Pairs:

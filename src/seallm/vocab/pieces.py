@@ -70,9 +70,16 @@ def count_pieces(texts: Iterable[str], pre_tokenizer: PreTokenizer, words_of: re
         counts.update(pre_tokenizer.pieces(text))
     words: Counter[str] = Counter()
     for piece, count in counts.items():
-        for word in words_of.findall(piece):
-            for part in cut_long(word):
-                words[part] += count
+        found = words_of.findall(piece)
+        if count == 1:  # the usual case, without a loop
+            words.update(found)
+        else:
+            for word in found:
+                words[word] += count
+    for word in [word for word in words if len(word) > MAX_PIECE_CHARACTERS]:
+        count = words.pop(word)
+        for part in cut_long(word):
+            words[part] += count
     return words
 
 
