@@ -35,6 +35,8 @@ class Adapter(Section):
     """The adapter's output is scaled by alpha / rank."""
     dropout: Share = 0.0
     """Share of the adapter's inputs that are zeroed in training."""
+    four_bit: bool = False
+    """Hold the blocks' frozen weights in four bits while training (QLoRA, `seallm[four-bit]`); one process only."""
 
 
 class TrainBase(Section):

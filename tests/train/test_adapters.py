@@ -1,3 +1,4 @@
+import sys
 from pathlib import Path
 
 import pytest
@@ -5,6 +6,7 @@ import torch
 from transformers import PreTrainedTokenizerFast
 
 from seallm.base.artifacts import StageContext
+from seallm.base.errors import MissingExtra
 from seallm.model.checkpoints import load_model, load_tokenizer
 from seallm.recipe_training import Adapter, Dpo, Optimiser, Sft
 from seallm.train import dpo, sft
@@ -66,6 +68,30 @@ def test_a_saved_adapter_merges_to_the_same_model(context: StageContext, chat_fi
     assert load_tokenizer(context.out / "model").get_vocab() == load_start(context).tokenizer.get_vocab()
     for (name, mine), theirs in zip(found.named_parameters(), expected.parameters(), strict=True):
         torch.testing.assert_close(mine, theirs, rtol=0, atol=1e-6, msg=name)
+
+
+def test_four_bits_train_and_merge_into_the_weights_that_came(context: StageContext, chat_file: Path) -> None:
+    pytest.importorskip("bitsandbytes", reason="bitsandbytes is not installed")
+    tuned_by_sft(context, chat_file, Adapter(rank=4, alpha=8.0, four_bit=True))
+    losses = [row["loss"] for row in rows_of(context.out / "metrics.jsonl")]
+    assert losses[-1] < losses[0] - 0.5
+    base, merged = load_start(context).model, load_model(context.out / "model", context.runtime)
+    for name, before in base.named_parameters():
+        after = merged.get_parameter(name)
+        assert before.shape == after.shape
+        if "norm" in name:
+            assert torch.equal(before, after)
+        elif "proj" in name:  # what the adapter added, and no rounding to four bits
+            assert torch.linalg.matrix_rank(after - before, rtol=1e-3) <= 4
+
+
+@pytest.mark.parametrize(("package", "adapter"), [("peft", SMALL), ("bitsandbytes", Adapter(four_bit=True))])
+def test_what_is_not_installed_is_named(
+    package: str, adapter: Adapter, tokenizer: PreTrainedTokenizerFast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(MissingExtra, match=f"{package} is not installed"):
+        tune(Start(tiny_llama(), tokenizer, []), adapter, 0)
 
 
 def test_preferences_tune_an_adapter_against_the_plain_model(context: StageContext, prefer_folder: Path) -> None:

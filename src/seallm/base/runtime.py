@@ -162,15 +162,18 @@ class _PlainTask:
 
     def __init__(self, title: str, total: float) -> None:
         self.title, self.total, self.done, self.last = title, total, 0.0, time.monotonic()
+        self.first: tuple[float, float] | None = None  # when the first work was done, and how much: perhaps long ago
 
     def advance(self, amount: float = 1.0, note: str = "") -> None:
         self.done += amount
         now = time.monotonic()
+        self.first = self.first or (now, self.done)
         if now - self.last >= PLAIN_LOG_SECONDS:
             self.last = now
-            print(
-                f"  {self.title}: {100 * self.done / max(self.total, 1e-9):.0f} % {note}", file=sys.stderr, flush=True
-            )
+            share = self.done / max(self.total, 1e-9)
+            speed = (self.done - self.first[1]) / max(now - self.first[0], 1e-9)
+            left = f"  {max(self.total - self.done, 0.0) / speed / 60:.0f} min left" if speed else ""
+            print(f"  {self.title}: {100 * share:.0f} % {note}{left}", file=sys.stderr, flush=True)
 
 
 class _RichTask:

@@ -9,7 +9,9 @@ Such rows are trained whole, and saved alone: an adapter stays a few megabytes, 
 without its adapter is the one that came, so a cached reference (DPO) holds for it.
 """
 
+import importlib
 import shutil
+import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -22,10 +24,11 @@ from safetensors.torch import load_file, save_file
 from transformers import PreTrainedModel
 
 from seallm.base.artifacts import StageContext
-from seallm.base.errors import MissingExtra
+from seallm.base.errors import MissingExtra, RecipeError
 from seallm.base.runtime import own_place
 from seallm.recipe_training import Adapter
-from seallm.train.start import Start, finish
+from seallm.train.sharding import blocks
+from seallm.train.start import Start, finish, load_start
 
 ADAPTER, NEW_ROWS = "adapter", "new_rows.safetensors"
 
@@ -37,10 +40,12 @@ class Tuned:
     Attributes:
         start: the model; with an adapter its blocks hold it, and all else is frozen.
         wrapped: peft's model around it; None without an adapter.
+        is_four_bit: True where the blocks' own weights are in four bits.
     """
 
     start: Start
     wrapped: Any | None = None
+    is_four_bit: bool = False
 
     @property
     def rows(self) -> dict[str, Any]:
@@ -51,23 +56,34 @@ class Tuned:
 
     def finish(self, context: StageContext) -> None:
         """Write `model/`, and `adapter/` where there is one; the checkpoints have done their work then."""
-        model = self.start.model
-        if self.wrapped is not None:
-            if own_place().rank == 0:
-                save_adapter(context.out / ADAPTER, self.wrapped, self.start.new_ids)
-            model = self.wrapped.merge_and_unload()
-        finish(context, model, self.start.tokenizer)
+        if self.wrapped is not None and own_place().rank == 0:
+            save_adapter(context.out / ADAPTER, self.wrapped, self.start.new_ids)
+        finish(context, self.merged(context), self.start.tokenizer)
+
+    def merged(self, context: StageContext) -> PreTrainedModel:
+        """The model with the adapter in its weights: those that came, where training held them in four bits."""
+        if self.wrapped is None:
+            return self.start.model
+        if not self.is_four_bit:
+            merged: PreTrainedModel = self.wrapped.merge_and_unload()
+            return merged
+        with tempfile.TemporaryDirectory() as folder:
+            save_adapter(Path(folder) / ADAPTER, self.wrapped, self.start.new_ids)
+            return load_adapter(Path(folder) / ADAPTER, load_start(context).model)
 
 
 def tune(start: Start, adapter: Adapter | None, seed: int) -> Tuned:
     """Put an adapter on the model where the recipe asks for one; it computes nothing until it is trained.
 
     Raises:
-        MissingExtra: peft is not installed.
+        MissingExtra: peft is not installed, or bitsandbytes where four bits are wanted.
+        RecipeError: four bits are wanted, and several processes train.
     """
     if adapter is None:
         return Tuned(start)
-    peft = _import_peft()
+    peft = _import("peft", "adapters")
+    if adapter.four_bit:
+        _hold_in_four_bits(start.model)
     settings = peft.LoraConfig(
         r=adapter.rank,
         lora_alpha=adapter.alpha,
@@ -77,7 +93,7 @@ def tune(start: Start, adapter: Adapter | None, seed: int) -> Tuned:
     )
     torch.manual_seed(seed)
     with _calm():
-        return Tuned(start, peft.get_peft_model(start.model, settings))
+        return Tuned(start, peft.get_peft_model(start.model, settings), adapter.four_bit)
 
 
 def save_adapter(folder: Path, wrapped: Any, new_ids: Sequence[int]) -> None:
@@ -106,7 +122,7 @@ def load_adapter(folder: Path, model: PreTrainedModel) -> PreTrainedModel:
     Raises:
         MissingExtra: peft is not installed.
     """
-    peft = _import_peft()
+    peft = _import("peft", "adapters")
     with _calm():
         wrapped = peft.PeftModel.from_pretrained(model, str(folder))
     path = folder / NEW_ROWS
@@ -134,9 +150,27 @@ def _calm() -> Iterator[None]:
         yield
 
 
-def _import_peft() -> Any:
+def _hold_in_four_bits(model: PreTrainedModel) -> None:
+    """Replace the linear layers of the blocks by ones of four bits a weight (NF4, Dettmers et al. 2023, 2305.14314)."""
+    if own_place().processes > 1:
+        raise RecipeError("adapter.four_bit trains in one process; set [compute] processes = 1, or four_bit = false")
+    bits = _import("bitsandbytes", "four-bit")
+    device = model.device
+    for block in blocks(model):
+        for name, layer in list(block.named_modules()):
+            if isinstance(layer, torch.nn.Linear):
+                kind = torch.bfloat16 if device.type == "cuda" else torch.float32
+                small = bits.nn.Linear4bit(
+                    layer.in_features, layer.out_features, layer.bias is not None, compute_dtype=kind, quant_type="nf4"
+                )
+                small.weight = bits.nn.Params4bit(layer.weight.data, requires_grad=False, quant_type="nf4")
+                small.bias = layer.bias
+                block.set_submodule(name, small.to(device))
+    model.is_loaded_in_4bit = True  # where peft looks
+
+
+def _import(package: str, extra: str) -> Any:
     try:
-        import peft
+        return importlib.import_module(package)
     except ImportError:
-        raise MissingExtra("peft", "adapters") from None
-    return peft
+        raise MissingExtra(package, extra) from None

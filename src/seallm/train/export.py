@@ -52,5 +52,5 @@ def export_checkpoint(settings: BaseModel, context: StageContext, step: int | No
         inputs, outputs = start.model.get_input_embeddings().weight, start.model.get_output_embeddings().weight
         written |= {f"model/{n}": p.detach() for n, p in start.model.named_parameters() if p is inputs or p is outputs}
     load_tensors(folder / wanted[0], written)
-    save_model(out, start.model if tuned.wrapped is None else tuned.wrapped.merge_and_unload(), start.tokenizer)
+    save_model(out, tuned.merged(context), start.tokenizer)
     return position.made

@@ -129,7 +129,8 @@ def train(model: PreTrainedModel, phases: Sequence[Phase[Part]], context: StageC
         for number in range(position.phase, len(phases)):
             here = position if number == position.phase else replace(position, phase=number, step=0, skipped=0)
             position = run.train_phase(phases[number], here)
-    model.requires_grad_(True)
+    for parameter in model.parameters():
+        parameter.requires_grad_(parameter.is_floating_point())  # weights of four bits never have gradients
     model.eval()
     reporter.finish(total)
 
