@@ -9,10 +9,20 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "src" / "seallm"
 MAX_FILE_LINES, MAX_FUNCTION_LINES = 350, 60
-FLOOR = {"base", "languages", "recipe", "recipe_corpus", "recipe_section", "recipe_training", "recipe_vocab"}
+FLOOR = {
+    "base",
+    "canonical",
+    "languages",
+    "recipe",
+    "recipe_corpus",
+    "recipe_section",
+    "recipe_training",
+    "recipe_vocab",
+}
 STAGE_PACKAGES = {"corpus", "vocab", "train", "prefer", "evaluate", "serve"}
 MAY_IMPORT: dict[str, set[str]] = {
     "base": set(),
+    "canonical": set(),
     "languages": {"base"},
     "recipe_section": {"base"},
     "recipe_corpus": {"base", "recipe_section"},
@@ -47,6 +57,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 }
 WITHOUT_TORCH = (
     "base",
+    "canonical",
     "languages",
     "recipe",
     "recipe_training",

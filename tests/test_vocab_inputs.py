@@ -63,6 +63,13 @@ def test_documents_that_say_nothing(tmp_path: Path) -> None:
         write_corpus(tmp_path, ("en", "th"), 1.0, tmp_path / "corpus")
 
 
+def test_a_language_without_documents(tmp_path: Path) -> None:
+    (tmp_path / "en.jsonl").write_text('{"text": "one"}\n', encoding="utf-8")
+    with pytest.raises(DataError, match=r"has a document in th, lo\. .*or leave these out with --languages") as caught:
+        write_corpus(tmp_path, ("en", "th", "lo"), 1.0, tmp_path / "corpus")
+    assert "\n" not in str(caught.value)
+
+
 def test_a_base_with_all_that_describes_it(tmp_path: Path) -> None:
     model = tmp_path / "model"
     model.mkdir()

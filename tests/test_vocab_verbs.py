@@ -9,7 +9,7 @@ from sentencepiece import SentencePieceProcessor
 from transformers import AutoTokenizer
 from typer.testing import CliRunner, Result
 
-from seallm.base.errors import DataError, RecipeError, VocabError
+from seallm.base.errors import DataError, RecipeError, VocabError, WorkspaceError
 from seallm.vocab import encoding_checks
 from seallm.vocab_verbs import app
 from tests.vocab.tiny import BASES, SAMPLE, sentencepiece_model, sentences, write_parallel
@@ -228,6 +228,9 @@ def test_bad_input_is_one_clear_line(place: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="needs the base language and one more"):
         run("extend", *options(place, "byte")[:5], str(tmp_path / "one"), *options(place, "byte")[6:], *out)
     assert not (tmp_path / "out").exists()
+    with pytest.raises(WorkspaceError, match=r"one is there and was not written by seallm .*it would be replaced"):
+        run("extend", *options(place, "byte"), "--out", str(tmp_path / "one"))
+    assert (tmp_path / "one" / "en.txt").is_file()
 
 
 @pytest.mark.parametrize("verb", ["extend", "certify", "measure", "doctor", "plan", "probe"])

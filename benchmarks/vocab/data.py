@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from seallm.corpus.repair import repair
+from seallm.canonical.repair import repair
 from seallm.languages import load_languages
 from seallm.vocab.expansion import LanguageTexts
 

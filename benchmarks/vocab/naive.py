@@ -30,7 +30,8 @@ def measure_naive(arguments: Namespace) -> dict[str, Any]:
         results[name] = {
             "tokens": len(new),
             "seallm": examine(open_tokenizer(extended).tokenizer, new, sentences, unit),
-            "add_tokens": examine(with_added(document, list(new.values())), new, sentences, unit),
+            "add_tokens, as spelled": examine(as_spelled(document, list(new)), new, sentences, unit),
+            "add_tokens, as text": examine(with_added(document, list(new.values())), new, sentences, unit),
             "vocabulary without merges": examine(without_merges(document, list(new)), new, sentences, unit),
         }
         for way, found in list(results[name].items())[1:]:
@@ -46,8 +47,15 @@ def new_texts(base: Path, extended: Path) -> dict[str, str]:
     return {token: text for token, text in decoded.items() if "\ufffd" not in text}
 
 
+def as_spelled(document: dict[str, Any], tokens: list[str]) -> Tokenizer:
+    """The base after `add_tokens` with the vocabulary's own spelling, "▁" or "Ġ" for a space."""
+    tokenizer = Tokenizer.from_str(json.dumps(document))
+    tokenizer.add_tokens(tokens)
+    return tokenizer
+
+
 def with_added(document: dict[str, Any], texts: list[str]) -> Tokenizer:
-    """The base after `add_tokens`."""
+    """The base after `add_tokens` with the text that each token stands for."""
     tokenizer = Tokenizer.from_str(json.dumps(document))
     tokenizer.add_tokens([AddedToken(text, normalized=False) for text in texts])
     return tokenizer

@@ -54,12 +54,13 @@ def learn_once(case: dict[str, Any]) -> dict[str, Any]:
     expand(base, texts(0.05), Vocab(parallel="-", new_tokens=2_500), lambda: None)  # compiles the kernels
     drawn = [LanguageTexts(t.language, list(t.corpus), t.development) for t in texts(each)]
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    started = time.perf_counter()
+    started, processor = time.perf_counter(), time.process_time()
     settings = Vocab(parallel="-", new_tokens=case["new_tokens"])
     expand(base, drawn, settings, lambda: None)
     return {
         "megabytes": case["megabytes"],
         "seconds": round(time.perf_counter() - started, 1),
+        "processor_seconds": round(time.process_time() - processor, 1),
         "peak_megabytes": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
         "of_which_text_megabytes": round(before / 1024),
     }

@@ -1,4 +1,4 @@
-"""Burmese in Unicode in; log odds of each pair of characters, Zawgyi against Unicode, out: `seallm.corpus.zawgyi`."""
+"""Burmese in Unicode in; log odds of pairs of characters, Zawgyi against Unicode, out: `seallm.canonical.zawgyi`."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -8,14 +8,14 @@ import numpy.typing as npt
 
 from repair_parts.texts import read_texts
 from repair_parts.to_zawgyi import DOT, KILLER, to_zawgyi
-from seallm.corpus.zawgyi import CLASSES, pair_classes
+from seallm.canonical.zawgyi import CLASSES, pair_classes
 
 SOURCES = ("edgeai", "burmese-proverbs", "udhr")
 SWAPPED_SHARE = 0.2  # the dot and the killer are typed in both orders
 SMOOTHING = 0.3  # times that every pair counts as if it had been seen
 MIN_COUNT = 3  # in one of the encodings, or the pair tells nothing
 MAX_LOG_ODDS = 5.0
-STEPS_PER_UNIT = 10  # as in seallm.corpus.zawgyi
+STEPS_PER_UNIT = 10  # as in seallm.canonical.zawgyi
 OUTSIDE, NEUTRAL = CLASSES - 2, CLASSES - 1
 
 Table = npt.NDArray[np.float64]  # (CLASSES, CLASSES): this character, the next

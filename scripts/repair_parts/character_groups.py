@@ -1,4 +1,4 @@
-"""Texts in, how often characters and groups of two and three occur out: what `seallm.corpus.lossy_mojibake` guesses by.
+"""Texts in, counts of characters and of groups of two and three out: what `seallm.canonical.lossy_mojibake` guesses by.
 
 Groups that hold no character that can lose a byte are of little use, so where a language has many they are left out.
 """
@@ -17,7 +17,7 @@ from repair_parts.texts import read_texts
 LOST_BYTES = b"\x81\x8d\x8f\x90\x9d\xa0"  # undefined in Windows-1252, and the no-break space that programs strip
 CHARACTERS_EACH = 2_000_000  # every language counts as if its texts were that long
 MIN_COUNT = 2  # of characters and pairs
-STEPS_PER_DOUBLING = 10  # as in seallm.corpus.lossy_mojibake
+STEPS_PER_DOUBLING = 10  # as in seallm.canonical.lossy_mojibake
 BITS = 16  # of a character; others are left out
 
 

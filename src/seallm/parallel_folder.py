@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 from seallm.base.errors import DataError
-from seallm.corpus.repair import repair_counted
+from seallm.canonical.repair import repair_counted
 from seallm.vocab.texts import parallel_sentences
 
 Half = Literal["dev", "test"]

@@ -51,13 +51,13 @@ class StageKind:
 KINDS = (
     StageKind("base", "seallm.train.base:run", version=2),
     StageKind("corpus", "seallm.corpus.build:run", uses_languages=True, version=4),
-    StageKind("vocab", "seallm.vocab.stage:run", ("base", "corpus"), version=2),
+    StageKind("vocab", "seallm.vocab.stage:run", ("base", "corpus"), version=3),
     StageKind("pretrain", "seallm.train.pretrain:run", ("model", "corpus", "vocab"), version=3),
     StageKind("hybrid", "seallm.train.hybrid:run", ("model", "corpus"), version=2),
     StageKind("sft", "seallm.train.sft:run", ("model",), uses_languages=True, version=2),
     StageKind("prefer", "seallm.prefer.stage:run", ("model",), version=2),
     StageKind("dpo", "seallm.train.dpo:run", ("model", "prefer"), version=2),
-    StageKind("evaluate", "seallm.evaluate.stage:run", ("corpus", "vocab", *MODEL_STAGES), version=2),
+    StageKind("evaluate", "seallm.evaluate.stage:run", ("corpus", "vocab", *MODEL_STAGES), version=3),
     StageKind(
         "report", "seallm.evaluate.report:run", ("corpus", "vocab", *MODEL_STAGES, "prefer", "evaluate"), version=2
     ),
@@ -211,12 +211,14 @@ def run_alone(name: str, recipe: Recipe, recipe_folder: Path, folder: Path) -> b
 
     Raises:
         DataError: a file that the settings name is missing.
+        WorkspaceError: something else lies in `folder`.
     """
     kind = next(kind for kind in KINDS if kind.name == name)
     stage = _plan_stage(kind, getattr(recipe, name), {}, recipe, recipe_folder, folder)
     plan = Plan(recipe, recipe_folder, folder.parent, (stage,))
     with locked(folder.parent, f".{folder.name}.lock"):
         stage.artifact.recover()
+        stage.artifact.check_place()
         if stage.artifact.is_finished():
             return False
         _check_inputs(plan, [stage])

@@ -147,6 +147,7 @@ def extend(request: Request, out: Path) -> bool:
         VocabError: the base cannot be extended, the corpus gives too few tokens, or the certificate fails; `out` is
             then as it was.
         DataError: documents or sentences are missing or do not fit together.
+        WorkspaceError: something else lies in `out`.
     """
     recipe = request.recipe()
     kind = next(kind for kind in KINDS if kind.name == "vocab")
@@ -154,6 +155,7 @@ def extend(request: Request, out: Path) -> bool:
     artifact = Artifact(kind.name, out, _fingerprint(request, recipe, kind.version))
     with locked(out.parent, f".{out.name}.lock"):
         artifact.recover()
+        artifact.check_place()
         if artifact.is_finished():
             return False
         with inputs_of(request, recipe) as inputs:

@@ -17,8 +17,8 @@ import pyarrow.parquet as pq
 from seallm.base.errors import DataError
 from seallm.base.files import atomic_writer, file_fingerprint, files_under, read_json, write_json, write_text
 from seallm.base.records import DOCUMENT_SCHEMA
+from seallm.canonical.repair import repair
 from seallm.corpus.raw_records import RawDocument
-from seallm.corpus.repair import repair
 from seallm.corpus.sources import read_documents
 from seallm.parallel_folder import Parallel, read_parallel
 from seallm.vocab.base_tokenizer import TOKENIZER_FILE
@@ -108,7 +108,7 @@ def write_corpus(place: Path, languages: Sequence[str], megabytes: float, folder
         folder: where to write.
 
     Raises:
-        DataError: nothing is there, or no document says what language it is of.
+        DataError: nothing is there, or no document of a language is found.
     """
     if is_corpus(place):
         return place
@@ -122,11 +122,12 @@ def write_corpus(place: Path, languages: Sequence[str], megabytes: float, folder
                 break
     for writer in writers.values():
         writer.close()
-    if not any(writer.size for writer in writers.values()):
+    empty = [code for code, writer in writers.items() if not writer.size]
+    if empty:
         names = " or ".join(f"`{name}`" for name in LANGUAGE_FIELDS)
         raise DataError(
-            f"None of the {len(files)} files at {place} has a document in {', '.join(languages)}. Documents need a "
-            f"field {names} with the code, or files must be named <language>.jsonl.gz"
+            f"None of the {len(files)} files at {place} has a document in {', '.join(empty)}. Documents need a field "
+            f"{names} with the code, or files must be named <language>.jsonl.gz; or leave these out with --languages"
         )
     return folder
 

@@ -79,6 +79,21 @@ def test_a_page_nested_without_end_is_read_in_no_time(tags: bytes) -> None:
     assert extract_text(tags + b"<p>text").strip() == "text"
 
 
+@pytest.mark.parametrize(
+    "part",
+    [
+        "<h2>Menu</h2><p><a href=x>link</a></p>",
+        "<div class='nav item-{0}'>Menu</div><div id='menu{0}'></div>",
+        "<h1>a",
+        "<h1 ",
+        "<title>",
+    ],
+)
+def test_a_page_of_one_thing_without_end_is_read_in_no_time(part: str) -> None:
+    # four times the page would take sixteen times as long: minutes
+    assert isinstance(extract_text("".join(part.format(number) for number in range(50_000)).encode()), str)
+
+
 _SENTENCE = "<p>Sawah di lereng bukit ditanami padi dua kali setahun dan airnya datang dari sungai besar.</p>"
 
 

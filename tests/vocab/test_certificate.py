@@ -190,8 +190,8 @@ def test_digits_that_are_merged_are_found(pair: tuple[BpeTokenizer, Document]) -
     document = extended_document(base, {}, [("5", "9", base.next_id)])
     texts = {"code": ["x = 1"], "digits": ["3 59 7"]}
     check = check_plain(base, parse_bpe(document, "extended"), texts)
-    assert check.figures["digits"]["texts_changed"] == 1
-    assert check.figures["code"]["texts_changed"] == 0
+    assert check.figures["digits_texts_changed"] == 1
+    assert check.figures["code_texts_changed"] == 0
     assert check.offence == "1 of 1 texts of digits have other ids"
 
 

@@ -130,6 +130,18 @@ class Artifact:
         (self.partial / PARTIAL_MARK).unlink()
         self._replace()
 
+    def check_place(self) -> None:
+        """See that finishing replaces nothing but an older result.
+
+        Raises:
+            WorkspaceError: the folder holds files and no manifest.
+        """
+        if self.folder.exists() and self.manifest() is None and (self.folder.is_file() or any(self.folder.iterdir())):
+            raise WorkspaceError(
+                f"{self.folder} is there and was not written by seallm (no {MANIFEST}); it would be replaced. Name a "
+                "new folder, or empty this one"
+            )
+
     def recover(self) -> None:
         """A kill between manifest and rename leaves a complete partial folder: move it now."""
         path = self.partial / MANIFEST

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from seallm.base.errors import DataError
 from seallm.base.files import ARCHIVE_ERRORS, open_binary, read_json_lines
-from seallm.corpus.repair import repair
+from seallm.canonical.repair import repair
 
 _JSON_LINES, _JSON, _PARQUET, _TEXT = (".jsonl", ".ndjson"), (".json",), (".parquet",), (".txt", ".md")
 _DELIMITERS = {".csv": ",", ".tsv": "\t"}

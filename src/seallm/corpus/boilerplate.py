@@ -22,6 +22,7 @@ FRAME_ELEMENTS = (
 )
 MIN_LINK_SHARE = 0.7  # of a line's characters, to call it a line of links
 MIN_RUN_LINES = 3  # lines of links in a row that make a menu
+MAX_SELECTORS = 500  # every element is held against every one of them; pages have some dozens
 
 
 def _words(text: str) -> frozenset[str]:
@@ -53,11 +54,12 @@ _ANCHORED = re.compile(f"{LINK}([^{LINK}{LINK_END}]*){LINK_END}?")
 
 
 def noise_selectors(html: str) -> list[str]:
-    """CSS selectors of the elements whose `class` or `id` names a part of the page's frame, in the page's order."""
+    """CSS selectors of the first elements whose `class` or `id` names a part of a frame, in the page's order."""
     classes = dict.fromkeys(map("".join, _CLASS.findall(html)))
     ids = dict.fromkeys(map("".join, _ID.findall(html)))
     selectors = [f'[class="{value}"]' for value in classes if names_noise(value)]
-    return selectors + [f'[id="{value}"]' for value in ids if names_noise(value, is_id=True)]
+    selectors += [f'[id="{value}"]' for value in ids if names_noise(value, is_id=True)]
+    return selectors[:MAX_SELECTORS]
 
 
 @functools.lru_cache(maxsize=50_000)
@@ -121,11 +123,11 @@ def _find_menus(lines: list[str]) -> set[int]:
         if end - start >= MIN_RUN_LINES or end <= first or start > last:
             dropped.update(range(start, end))
         start = end + 1
-    for place in range(len(filled) - 2, -1, -1):
-        if headings[place] and place + 1 in dropped:
-            rest = next((other for other in range(place + 2, len(filled)) if other not in dropped), None)
-            if rest is None or headings[rest]:
-                dropped.add(place)
+    rest: int | None = None  # the next line that stays
+    for place in range(len(filled) - 1, -1, -1):
+        if headings[place] and place + 1 in dropped and (rest is None or headings[rest]):
+            dropped.add(place)
+        rest = rest if place in dropped else place
     return {filled[place] for place in dropped}
 
 

@@ -25,6 +25,7 @@ from seallm.base.errors import DataError
 from seallm.base.files import SAMPLE_PREFIX, read_json, write_json, write_json_lines
 from seallm.base.places import Place, place_label, place_size
 from seallm.base.shards import map_shards
+from seallm.canonical.repair import RepairPolicy
 from seallm.corpus.benchmark_files import read_passages
 from seallm.corpus.classifier import load_models, save_models
 from seallm.corpus.classifier_training import TierShard, score_tiers, train_models
@@ -38,7 +39,6 @@ from seallm.corpus.judge_texts import HarmModel, TextFile
 from seallm.corpus.layout import documents_of, scored_documents_of
 from seallm.corpus.personal import check_placeholder
 from seallm.corpus.raw_texts import RawFile, line_counts_of, read_raw, texts_of, window_counts_of
-from seallm.corpus.repair import RepairPolicy
 from seallm.corpus.rules import thresholds_of
 from seallm.corpus.settle import Funnel, Setting, Table, TextsOf, settle
 from seallm.corpus.site_frames import choose_lines

@@ -25,11 +25,12 @@ Extractor = Literal["resiliparse", "trafilatura"]
 _PYTHON_CODECS = {"windows-874": "cp874", "iso-8859-8-i": "iso-8859-8", "x-mac-cyrillic": "mac-cyrillic"}
 _BYTE_ORDER_MARKS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 _OPENS_LINK, _CLOSES_LINK = re.compile(r"<[aA](?=[\s>])"), re.compile(r"</[aA]\s*>")
-_OPENS_HEADING = re.compile(r"<[hH][1-6](?=[\s>])[^>]*>")
+_OPENS_HEADING = re.compile(r"<[hH][1-6](?=[\s>])[^<>]*>")
 _ARTICLE_TAG = re.compile(r"<(/?)(main|article)(?=[\s>])", re.IGNORECASE)
-_TITLE = re.compile(r"<title[^>]*>(.*?)</title", re.IGNORECASE | re.DOTALL)
-_TAG = re.compile("<[^>]*>")
-_MAIN_HEADING = re.compile(r"<h1(?=[\s>])[^>]*>.*?</h1\s*>", re.IGNORECASE | re.DOTALL)
+# of elements that may stay open: a page of nothing else would be searched to its end from each of them
+_OPENS_TITLE, _OPENS_MAIN_HEADING = (re.compile(rf"<{name}(?=[\s>])", re.IGNORECASE) for name in ("title", "h1"))
+_TITLE, _MAIN_HEADING = (re.compile(rf"[^>]*>(.*?)</{name}", re.IGNORECASE | re.DOTALL) for name in ("title", "h1"))
+_TAG = re.compile("<[^<>]*>")
 MIN_ARTICLE_CHARACTERS = 250  # with less, the page's own names for its parts are not believed
 _ESCAPE = b"\x1b"  # opens the 7-bit encodings of East Asia, which would pass for UTF-8
 
@@ -99,11 +100,13 @@ def _article_element(html: str) -> str:
 
 def _title_outside(html: str, part: str) -> str:
     """The page's only `<h1>`, where it lies outside the article and the page's `<title>` opens with it."""
-    headings, title = _MAIN_HEADING.findall(html), _TITLE.search(html)
-    if len(headings) != 1 or title is None or (part is not html and headings[0] in part):
+    headings, titles = list(_OPENS_MAIN_HEADING.finditer(html)), _OPENS_TITLE.search(html)
+    heading = _MAIN_HEADING.match(html, headings[0].end()) if len(headings) == 1 else None
+    title = _TITLE.match(html, titles.end()) if titles else None
+    if heading is None or title is None or (part is not html and heading[0] in part):
         return ""
-    heading, named = (" ".join(unescape(_TAG.sub("", text)).split()) for text in (headings[0], title[1]))
-    return heading if heading and named.startswith(heading) else ""
+    shown, named = (" ".join(unescape(_TAG.sub("", found[1])).split()) for found in (heading, title))
+    return shown if shown and named.startswith(shown) else ""
 
 
 def decode_page(page: bytes, declared_encoding: str | None = None) -> str:

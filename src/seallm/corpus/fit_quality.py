@@ -20,6 +20,7 @@ import pyarrow as pa
 
 from seallm.base.errors import DataError
 from seallm.base.files import files_under
+from seallm.canonical.repair import repair
 from seallm.corpus.extract import extract_text
 from seallm.corpus.fasttext import default_model
 from seallm.corpus.identify import Identification, Identifier
@@ -27,7 +28,6 @@ from seallm.corpus.layout import REASONS
 from seallm.corpus.ngrams import MinHash, make_minhash
 from seallm.corpus.quality import Shares, judge, shares
 from seallm.corpus.raw_records import RawDocument
-from seallm.corpus.repair import repair
 from seallm.corpus.sources import read_documents
 from seallm.corpus.statistics import UNITS, Statistics, measure
 from seallm.corpus.word_lists import WordLists

@@ -21,11 +21,11 @@ import pyarrow.parquet as pq
 
 from seallm.base.files import atomic_writer, write_json
 from seallm.base.places import Place
+from seallm.canonical.repair import RepairPolicy, repair_counted
 from seallm.corpus.decontaminate import count_documents, load_index
 from seallm.corpus.extract import Extractor, extract_text
 from seallm.corpus.foreign_columns import ColumnMap
 from seallm.corpus.raw_records import BadRecord, RawDocument, SkippedRecord
-from seallm.corpus.repair import RepairPolicy, repair_counted
 from seallm.corpus.site_frames import count_lines, save_counts
 from seallm.corpus.sources import read_documents, source_of_file
 

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from seallm.base.errors import DataError
 from seallm.base.files import ARCHIVE_ERRORS, parse_json_lines, unpacked
 from seallm.base.places import Place, open_place, place_name, place_suffixes
+from seallm.canonical.repair import encodable
 from seallm.corpus.extract import decode_page
 from seallm.corpus.foreign_columns import (
     OPTIONAL_FIELDS,
@@ -29,7 +30,6 @@ from seallm.corpus.foreign_columns import (
     read_row,
 )
 from seallm.corpus.raw_records import BadRecord, RawDocument, RawRecord
-from seallm.corpus.repair import encodable
 from seallm.corpus.warc import read_warc
 
 _PARQUET_ROWS = 1_000

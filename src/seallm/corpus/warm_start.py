@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from seallm.canonical.repair import RepairPolicy, repair_counted
 from seallm.corpus.judge_texts import TextFile, judge_texts
 from seallm.corpus.personal import PLACEHOLDER
 from seallm.corpus.raw_texts import TEXTS_SCHEMA
-from seallm.corpus.repair import RepairPolicy, repair_counted
 from seallm.corpus.site_frames import FrameLines, count_lines
 from seallm.languages import known_languages
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from seallm.canonical.repair import repair_line
 from seallm.evaluate.engine import Engine
 from seallm.evaluate.task_data import read_sentences
 
@@ -20,12 +21,14 @@ Row = dict[str, Any]
 
 
 def read_parallel(folder: Path, languages: Sequence[str], limit: int | None) -> dict[str, list[str]]:
-    """The first sentences of `test.<language>.txt`, by language.
+    """The first sentences of `test.<language>.txt` in canonical text, by language.
 
     Raises:
         DataError: a language has no file, or an empty one.
     """
-    return {code: [s for s in read_sentences(folder / f"test.{code}.txt") if s][:limit] for code in languages}
+    return {
+        code: [repair_line(s) for s in read_sentences(folder / f"test.{code}.txt") if s][:limit] for code in languages
+    }
 
 
 def parallel_rows(engine: Engine, sentences: Mapping[str, Sequence[str]], seed: int) -> list[Row]:

@@ -21,6 +21,7 @@ from transformers import PreTrainedModel
 from seallm.base.errors import DataError, SeallmError
 from seallm.base.records import Message
 from seallm.base.runtime import Runtime, available_cores
+from seallm.canonical.repair import repair
 from seallm.model.chat_format import ChatFormat
 from seallm.model.checkpoints import load_model, load_tokenizer
 from seallm.model.generation import SamplingSettings, stream, stream_text
@@ -159,13 +160,15 @@ class Engine:
         stops: Sequence[str] = (),
         num_answers: int = 1,
     ) -> AnswerRequest:
-        """Encode a conversation; the answer's length is cut to the positions that are left.
+        """Encode a conversation, in the canonical text that the model was trained on.
+
+        The answer's length is cut to the positions that are left.
 
         Raises:
             PromptTooLong: no position is left.
             DataError: a content is not Unicode.
         """
-        prompt = self.format.prompt_ids(messages)
+        prompt = self.format.prompt_ids([_canonical(message) for message in messages])
         room = self.max_sequence_tokens - len(prompt)
         if room < 1:
             raise PromptTooLong(
@@ -306,3 +309,12 @@ def load_engine(place: Path, *, max_waiting: int = 16) -> Engine:
     found = find_model(place)
     chat_format = ChatFormat(load_tokenizer(found.folder))  # before the weights: it fails sooner
     return Engine(load_model(found.folder, serving_runtime()), chat_format, found.name, max_waiting=max_waiting)
+
+
+def _canonical(message: Message) -> Message:
+    """The message as the corpus would write it; one that is nothing but what goes, or no Unicode, as it is."""
+    try:
+        message.content.encode()
+    except UnicodeEncodeError:
+        return message
+    return replace(message, content=repair(message.content) or message.content)

@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from seallm.base.errors import DataError
 from seallm.base.files import atomic_writer
 from seallm.base.records import DOCUMENT_SCHEMA
+from seallm.canonical.repair import repair_line
 from seallm.languages import load_language
 from seallm.train.shares import PAIRS
 
@@ -73,6 +74,7 @@ def _lines(path: Path) -> list[str] | None:
     if not path.is_file():
         return None
     try:
-        return path.read_bytes().decode("utf-8").removesuffix("\n").split("\n")
+        lines = path.read_bytes().decode("utf-8").removesuffix("\n").split("\n")
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is not UTF-8: byte {error.start} cannot be read") from None
+    return [repair_line(line) for line in lines]

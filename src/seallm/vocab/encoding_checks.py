@@ -115,10 +115,12 @@ def check_plain(base: BpeTokenizer, extended: BpeTokenizer, texts: Mapping[str, 
         extended: the one after.
         texts: short texts by kind, `digits` among them.
     """
-    figures = {kind: _change(base, extended, list(some)) for kind, some in texts.items()}
-    offence = next((f"{kind}: {found}" for kind, row in figures.items() if (found := _cost_offence(row))), None)
-    if offence is None and figures["digits"]["texts_changed"]:
-        offence = f"{figures['digits']['texts_changed']} of {len(texts['digits'])} texts of digits have other ids"
+    changes = {kind: _change(base, extended, list(some)) for kind, some in texts.items()}
+    offence = next((f"{kind}: {found}" for kind, row in changes.items() if (found := _cost_offence(row))), None)
+    changed_digits = changes["digits"]["texts_changed"]
+    if offence is None and changed_digits:
+        offence = f"{changed_digits} of {len(texts['digits'])} texts of digits have other ids"
+    figures = {f"{kind}_{name}": value for kind, row in changes.items() for name, value in row.items()}
     return Check("code and digits preserved", figures, offence)
 
 

@@ -74,10 +74,12 @@ def read_model(path: Path) -> SentencePieceModel:
         )
         if not pieces:
             raise ValueError("it has no pieces")
-    except IndexError:
-        raise VocabError(f"{path} is not a SentencePiece model (it ends too early)") from None
-    except (ValueError, KeyError, TypeError, AttributeError) as error:  # what bytes of another format lead to
-        raise VocabError(f"{path} is not a SentencePiece model ({error})") from None
+    except (IndexError, ValueError, KeyError, TypeError, AttributeError) as error:  # what other bytes lead to
+        found = "it ends too early" if isinstance(error, IndexError) else error
+        raise VocabError(
+            f"{path} is not a SentencePiece model ({found}). Llama-3's file of this name is of another kind: take the "
+            "tokenizer.json beside it"
+        ) from None
     kind = trainer.get(3, _UNIGRAM)
     if kind not in (_UNIGRAM, _BPE):
         raise VocabError(f"{path} holds a SentencePiece model of type {kind}; expected type 2 (BPE) or 1 (unigram)")

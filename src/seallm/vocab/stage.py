@@ -15,6 +15,7 @@ from seallm.base.artifacts import StageContext, timed
 from seallm.base.errors import VocabError
 from seallm.base.files import write_json
 from seallm.base.runtime import progress
+from seallm.canonical.repair import repair_line
 from seallm.languages import load_languages
 from seallm.recipe_vocab import Vocab
 from seallm.vocab.base_tokenizer import BpeTokenizer, load_bpe
@@ -49,8 +50,7 @@ def run(settings: Vocab, context: StageContext) -> None:
     base = load_bpe(folder)
     model_file, new_model_file = model_file_of(base, folder), context.out / "tokenizer" / SENTENCEPIECE_FILE
     parallel = context.resolve(settings.parallel)
-    development = parallel_sentences(parallel, "dev", context.languages)
-    test = parallel_sentences(parallel, "test", context.languages)
+    development, test = (_canonical(parallel_sentences(parallel, half, context.languages)) for half in ("dev", "test"))
     if settings.target_vocabulary is not None:
         settings = settings.model_copy(update={"target_vocabulary": str(context.resolve(settings.target_vocabulary))})
     languages = list(load_languages(context.languages).values())
@@ -82,6 +82,11 @@ def run(settings: Vocab, context: StageContext) -> None:
         before=compression["before"],
         after=compression["after"],
     )
+
+
+def _canonical(sentences: Sentences) -> dict[str, list[str]]:
+    """In the form that the corpus has, or the learner would follow characters that no text holds any more."""
+    return {code: [repair_line(line) for line in lines] for code, lines in sentences.items()}
 
 
 def _texts(settings: Vocab, context: StageContext, development: Sentences) -> list[LanguageTexts]:

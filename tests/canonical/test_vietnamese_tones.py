@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seallm.corpus.vietnamese_tones import is_vietnamese, place_tones
+from seallm.canonical.vietnamese_tones import is_vietnamese, place_tones
 
 _AROUND = "Đây là một câu tiếng Việt về những điều được nói: "
 _PAIRS = [

@@ -2,7 +2,7 @@ import unicodedata
 
 import pytest
 
-from seallm.corpus.zawgyi import SURE, converted_line, to_unicode, zawgyi_lines, zawgyi_log_odds
+from seallm.canonical.zawgyi import SURE, converted_line, to_unicode, zawgyi_lines, zawgyi_log_odds
 
 # NTREX-128 (CC BY-SA 4.0): Burmese, as published
 _NEWS = "၄င္းသည္ ေဝလအမ်ိဳးသား ညီလာခံဟူေသာ အမည္မွ ေ၀လအမ်ိဳးသား လႊတ္ေတာ္သို႔ ေျပာင္းလဲရန္ စီစဥ္ထားရွိမႈမ်ားေၾကာင့္ ေပၚေပါက္လာရျခင္း ျဖစ္ပါသည္။"

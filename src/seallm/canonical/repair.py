@@ -12,7 +12,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Literal
 
-from seallm.corpus.character_kinds import (
+from seallm.canonical.character_kinds import (
     BURMESE,
     CONTINUATION,
     FULL_WIDTH,
@@ -27,10 +27,10 @@ from seallm.corpus.character_kinds import (
     Kinds,
     kinds,
 )
-from seallm.corpus.lossy_mojibake import LOST, LOST_TWICE, mend_lossy_lines, mend_thai_windows_874
-from seallm.corpus.mark_order import order_burmese, order_khmer, order_thai_and_lao
-from seallm.corpus.vietnamese_tones import TonePlacement, place_tones
-from seallm.corpus.zawgyi import converted_line, zawgyi_lines
+from seallm.canonical.lossy_mojibake import LOST, LOST_TWICE, mend_lossy_lines, mend_thai_windows_874
+from seallm.canonical.mark_order import order_burmese, order_khmer, order_thai_and_lao
+from seallm.canonical.vietnamese_tones import TonePlacement, place_tones
+from seallm.canonical.zawgyi import converted_line, zawgyi_lines
 
 # what two- to four-byte UTF-8 looks like when it was read as Windows-1252: a lead byte, then continuation bytes
 _CONTINUATION = "[\x80-\xbf€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ\ufffd]"
@@ -91,6 +91,11 @@ DEFAULT_POLICY = RepairPolicy()
 def repair(text: str, policy: RepairPolicy = DEFAULT_POLICY) -> str:
     """Bring a text into canonical form; `repair_counted` without the counts."""
     return repair_counted(text, policy)[0]
+
+
+def repair_line(line: str, policy: RepairPolicy = DEFAULT_POLICY) -> str:
+    """A line of a file of sentences in canonical form, still one line."""
+    return repair(line, policy).replace("\n", " ")
 
 
 def repair_counted(text: str, policy: RepairPolicy = DEFAULT_POLICY) -> tuple[str, Counter[str]]:

@@ -198,7 +198,10 @@ def _groups() -> _Groups:
             for number, count in zip(numbers, counts, strict=True)
         }
 
-    with resources.files("seallm.corpus").joinpath("character_groups.npz").open("rb") as file, np.load(file) as arrays:
+    with (
+        resources.files("seallm.canonical").joinpath("character_groups.npz").open("rb") as file,
+        np.load(file) as arrays,
+    ):
         one, two, three = table("one", 1), table("two", 2), table("three", 3)
     one["\n"] = one.get(" ", 1.0)
     return _Groups(one, two, three, sum(one.values()))

@@ -1,7 +1,7 @@
 import pytest
 from hypothesis import given, settings
 
-from seallm.corpus.lossy_mojibake import mend_lossy_lines, mend_thai_windows_874
+from seallm.canonical.lossy_mojibake import mend_lossy_lines, mend_thai_windows_874
 from tests.corpus.reference import texts
 
 # Universal Declaration of Human Rights (public domain), article 1

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seallm.corpus.mark_order import order_burmese, order_khmer, order_thai_and_lao
+from seallm.canonical.mark_order import order_burmese, order_khmer, order_thai_and_lao
 
 
 @pytest.mark.parametrize(

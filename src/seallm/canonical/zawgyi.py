@@ -170,7 +170,7 @@ def _pali_rows() -> npt.NDArray[np.int64]:
 @functools.cache
 def _pair_log_odds() -> npt.NDArray[np.int8]:
     """(CLASSES * CLASSES,) log odds of every pair, in steps of 1 / `_SCALE`."""
-    with resources.files("seallm.corpus").joinpath("burmese_pairs.npz").open("rb") as file, np.load(file) as arrays:
+    with resources.files("seallm.canonical").joinpath("burmese_pairs.npz").open("rb") as file, np.load(file) as arrays:
         odds: npt.NDArray[np.int8] = arrays["log_odds"]
     return odds
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from seallm.corpus.repair import MAX_MARKS, RepairPolicy, encodable, repair, repair_counted
+from seallm.canonical.repair import MAX_MARKS, RepairPolicy, encodable, repair, repair_counted
 from tests.corpus.reference import texts
 
 _VIETNAMESE = "Tiếng Việt có sáu thanh điệu, và được viết bằng chữ Quốc ngữ."
