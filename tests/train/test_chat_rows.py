@@ -77,6 +77,15 @@ def test_conversations_are_packed_whole_and_long_ones_left_out(chat_format: Chat
     assert len(rows.rows) <= 1 + 1.05 * sum(len(s.ids) for row in rows.rows for s in row) / 256
 
 
+def test_examples_are_counted_by_language_and_category(chat_format: ChatFormat) -> None:
+    turns = dialogue([("a", "b")])
+    rows = ChatRows()
+    kinds = [Example(turns, "en", "quiz"), Example(turns, "th", "quiz+safety", "joined"), Example(turns, "th")]
+    rows.add(kinds, chat_format, 64, seed=0)
+    assert rows.languages == {"en": 1, "th": 2}
+    assert rows.categories == {"quiz": 2, "safety": 1, "none": 1}
+
+
 def test_what_comes_late_stays_late(chat_format: ChatFormat) -> None:
     rows = ChatRows()
     for language in ("en", "th"):

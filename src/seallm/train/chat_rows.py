@@ -31,7 +31,7 @@ class ChatRows:
         rows: segments of each row.
         counts: examples by kind, and those left out by reason.
         languages: examples by language.
-        categories: examples by category; those without one count as "none".
+        categories: examples by category, a joined dialogue under each of its own; those without one count as "none".
     """
 
     rows: list[list[Segment]] = field(default_factory=list)
@@ -58,7 +58,7 @@ class ChatRows:
                 continue
             self.counts[example.kind] += 1
             self.languages[example.language] += 1
-            self.categories[example.category or "none"] += 1
+            self.categories.update((example.category or "none").split("+"))
             segments.append(conversation_segment(encoded.ids, encoded.supervised, label + example.language))
         for start in range(0, len(segments), WINDOW):
             window = segments[start : start + WINDOW]
