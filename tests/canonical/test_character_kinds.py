@@ -4,9 +4,9 @@ from itertools import groupby, pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
+from seallm.canonical import character_kinds as kinds_module
 from seallm.canonical.character_kinds import BURMESE, CONTINUATION, INVISIBLE, KHMER, LEAD, MARK, SPACE, kinds
 from seallm.canonical.repair import _INVISIBLE, _LINE_ENDS, _SPACES
-from seallm.canonical import character_kinds as kinds_module
 from tests.corpus.reference import texts
 
 _odd = st.text("aÃ©á»à¸\x81\xa0\xad\u0301\u0323ก่កកិ\u200b\U000e0041😀\u2028", max_size=60)

@@ -193,6 +193,11 @@ def test_several_articles_all_stay() -> None:
     assert len(lines_of(f"<article>{_SENTENCE}</article>" * 3)) == 3
 
 
+def test_a_tag_without_end_costs_no_time() -> None:
+    attributes = " ".join(f"data-{number}='x'" for number in range(100_000))
+    assert lines_of(f"<div {attributes}>{_SENTENCE}</div>")[0].startswith("Sawah")
+
+
 def test_trafilatura() -> None:
     pytest.importorskip("trafilatura")
     body = f"<nav><a href=x>Menu</a></nav><article><h1>Padi</h1>{_SENTENCE * 4}</article><footer>Copyright</footer>"

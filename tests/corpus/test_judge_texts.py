@@ -80,6 +80,8 @@ def test_lists_of_domains(tmp_path: Path) -> None:
         row["url"] = url
     out = run_rows(tmp_path, given, ("en",), blocked_domains=["blocked.txt"], opt_out_domains=["opted_out.txt"])
     assert reasons(out) == {"d0": "blocked", "d1": "opted_out"}
+    texts = {row["id"]: row["text"] for row in rows(out, "dropped/*.parquet")}
+    assert texts == {"d0": given[0]["text"], "d1": ""}
 
 
 PASSAGE = (

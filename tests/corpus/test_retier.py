@@ -101,8 +101,8 @@ def test_killed_and_run_again_it_writes_the_same_bytes(corpus: Path, tmp_path: P
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"minhash_shingle_units": 3}, "cannot be changed without reading the raw input again"),
-        ({"fr.min_units": 3}, "cannot be changed"),
+        ({"minhash_shingle_units": 3}, "nothing that can be changed without reading the raw input again"),
+        ({"fr.min_units": 3}, "nothing that can be changed"),
         ({"high_share": 2}, "between 0 and 1"),
         ({"min_units": "many"}, "must be a number"),
         ({"high_sources": "wiki"}, "must be a list"),

@@ -8,7 +8,7 @@ import pytest
 import zstandard
 
 from seallm.base.errors import DataError
-from seallm.corpus.raw_records import BadRecord, RawDocument, RawRecord
+from seallm.corpus.raw_records import BadRecord, RawDocument, RawRecord, SkippedRecord
 from seallm.corpus.sources import read_documents, source_of_file
 
 _ROW = {"id": "7", "text": "Padi", "url": "https://a.example", "source": "news", "licence": "CC0"}
@@ -123,6 +123,12 @@ def test_html_and_text_files(tmp_path: Path) -> None:
     assert read(tmp_path / "a.htm.gz", gzip.compress(b"<p>x")) == [RawDocument("a.htm.gz", page=b"<p>x")]
     assert read(tmp_path / "a.txt", "ข้าว\n".encode("cp874") * 20)[0].text == "ข้าว\n" * 20
     assert read(tmp_path / "b.md", b"one\n\ntwo") == [RawDocument("b.md", text="one\n\ntwo")]
+
+
+def test_texts_about_a_data_set_are_no_documents(tmp_path: Path) -> None:
+    for name in ("README.md", "LICENSE.txt"):
+        (tmp_path / name).write_text("Licence: CC0", encoding="utf-8")
+        assert list(read_documents(tmp_path / name, name)) == [SkippedRecord("texts about the data")]
 
 
 def test_a_truncated_page(tmp_path: Path) -> None:

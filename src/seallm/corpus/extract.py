@@ -31,6 +31,8 @@ _ARTICLE_TAG = re.compile(r"<(/?)(main|article)(?=[\s>])", re.IGNORECASE)
 _OPENS_TITLE, _OPENS_MAIN_HEADING = (re.compile(rf"<{name}(?=[\s>])", re.IGNORECASE) for name in ("title", "h1"))
 _TITLE, _MAIN_HEADING = (re.compile(rf"[^>]*>(.*?)</{name}", re.IGNORECASE | re.DOTALL) for name in ("title", "h1"))
 _TAG = re.compile("<[^<>]*>")
+# the parser takes time in the square of a tag's attributes; no reader sees any of a tag of this size
+_ENDLESS_TAG = re.compile(r"<([a-zA-Z][a-zA-Z0-9]*)[^<>]{65536,}>")
 MIN_ARTICLE_CHARACTERS = 250  # with less, the page's own names for its parts are not believed
 _ESCAPE = b"\x1b"  # opens the 7-bit encodings of East Asia, which would pass for UTF-8
 
@@ -46,7 +48,7 @@ def extract_text(page: bytes, declared_encoding: str | None = None, extractor: E
     Raises:
         MissingExtra: trafilatura is not installed.
     """
-    html = decode_page(page, declared_encoding)
+    html = _ENDLESS_TAG.sub(r"<\1>", decode_page(page, declared_encoding))
     return _extract_by_rules(html) if extractor == "resiliparse" else _extract_by_trafilatura(html)
 
 

@@ -13,6 +13,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from seallm.corpus.columns import signature_column
 from seallm.corpus.decontaminate import BenchmarkIndex, cut_leaks, describe_leaks, find_leaks
@@ -207,6 +208,7 @@ def judge_texts(table: pa.Table, file: TextFile, frames: FrameLines | None, inde
         further |= {f"personal_{name}": masked[:, place].astype(np.float32) for place, name in enumerate(TYPES)}
         if file.personal_data == "drop":
             verdicts.drop(np.flatnonzero(masked.any(axis=1)), PERSONAL_DATA)
+    texts = _without_opted_out(texts, verdicts)
     scores = score_maps({**figures, **further}, lines.shares)
     judged = _judged_table(table, texts, statistics, identification, scores, verdicts, tools)
     counts = masked.sum(axis=0, dtype=np.int64)
@@ -241,6 +243,15 @@ def _look_up_addresses(table: pa.Table, file: TextFile, verdicts: _Verdicts) -> 
         if files:
             listed_in = _domain_lists(files).match_all(table["url"])
             verdicts.drop(np.flatnonzero(listed_in != NO_LIST), reason)
+
+
+def _without_opted_out(texts: pa.Array, verdicts: _Verdicts) -> pa.Array:
+    """Whose owner does not want a text used will not want it kept: the document's row stays, its text does not."""
+    is_opted_out = verdicts.fixed & np.int64(1 << OPTED_OUT) != 0
+    if not is_opted_out.any():
+        return texts
+    empty = pa.array([""] * int(is_opted_out.sum()), texts.type)
+    return pc.replace_with_mask(texts, pa.array(is_opted_out), empty)
 
 
 @functools.cache

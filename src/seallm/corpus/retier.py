@@ -67,6 +67,7 @@ def retier(folder: Path, changes: Mapping[str, Any], out: Path, runtime: Runtime
     artifact.recover()
     if artifact.is_finished():
         return None
+    artifact.check_place()
     partial = artifact.open_partial()
     work = open_work(partial)
     setting = Setting(
@@ -104,8 +105,9 @@ def _change(rules: Mapping[str, Any], changes: Mapping[str, Any]) -> tuple[dict[
         else:
             known = ", ".join([*_CHOICES, *sorted(set(THRESHOLD_NAMES))])
             raise RecipeError(
-                f"{name} cannot be changed without reading the raw input again. What can: {known}, the thresholds also "
-                f"for one language ({next(iter(thresholds))}.min_units). For the rest, build the corpus anew"
+                f"{name} is nothing that can be changed without reading the raw input again. What can: {known}; the "
+                f"thresholds also for one language ({', '.join(thresholds)}), as {next(iter(thresholds))}.min_units. "
+                "For the rest, build the corpus anew"
             )
     return thresholds, choices
 

@@ -29,7 +29,7 @@ from seallm.corpus.foreign_columns import (
     pick,
     read_row,
 )
-from seallm.corpus.raw_records import BadRecord, RawDocument, RawRecord
+from seallm.corpus.raw_records import BadRecord, RawDocument, RawRecord, SkippedRecord
 from seallm.corpus.warc import read_warc
 
 _PARQUET_ROWS = 1_000
@@ -48,6 +48,7 @@ _FORMATS = {
     ".md": _TEXT_FILE,
 }
 _ARCHIVES = (".gz", ".zst")
+_ABOUT = ("readme", "license", "licence", "notice", "changelog", "citation")  # beside a data set, not of it
 
 
 def read_documents(place: Place, name: str, columns: ColumnMap = OUR_NAMES) -> Iterator[RawRecord]:
@@ -66,6 +67,9 @@ def read_documents(place: Place, name: str, columns: ColumnMap = OUR_NAMES) -> I
     kind = _FORMATS.get("".join(suffixes[-1:]))
     if kind is None:
         yield BadRecord(name, f"unknown kind of file; its name must end in one of {', '.join(_FORMATS)} (.gz, .zst)")
+        return
+    if kind == _TEXT_FILE and source_of_file(place).lower() in _ABOUT:
+        yield SkippedRecord("texts about the data")
         return
     with open_place(place) as file:
         if not file.read(1):
