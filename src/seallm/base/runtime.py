@@ -41,7 +41,7 @@ class Place:
 def own_place() -> Place:
     """Read from RANK, WORLD_SIZE and LOCAL_RANK; alone where they are not set."""
     rank, processes, local_rank = (int(os.environ.get(n, d)) for n, d in zip(PLACE_VARIABLES, "010", strict=True))
-    return Place(rank, processes, local_rank)
+    return Place(rank, processes, local_rank) if processes > 1 else Place()
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from torch.distributed.checkpoint.state_dict_saver import async_save, save
 from seallm.base.errors import CheckpointError, DataError, ModelError
 from seallm.base.files import read_json, write_json
 from seallm.base.runtime import own_place
-from seallm.train.processes import barrier, patient_group, sums_over_processes
+from seallm.train.processes import barrier, checkpoint_group, sums_over_processes
 
 FOLDER, POSITION = "checkpoint", "position.json"
 MOMENTS = ("exp_avg", "exp_avg_sq")
@@ -101,11 +101,11 @@ class Checkpoints:
         if background:
             # for good, as the thread that writes would find a passing filter gone
             warnings.filterwarnings("ignore", message="torch.distributed is disabled", category=UserWarning)
-            future = _quietly(async_save, state, checkpoint_id=str(partial), process_group=patient_group())
+            future = _quietly(async_save, state, checkpoint_id=str(partial), process_group=checkpoint_group())
             self._writing = (future, partial, position)
             return
         alone = own_place().processes == 1
-        _quietly(save, state, checkpoint_id=str(partial), process_group=patient_group(), no_dist=alone)
+        _quietly(save, state, checkpoint_id=str(partial), process_group=checkpoint_group(), no_dist=alone)
         self._complete(partial, position)
 
     def finish(self) -> None:
@@ -192,7 +192,7 @@ def load_tensors(folder: Path, wanted: dict[str, torch.Tensor]) -> None:
     """
     alone = own_place().processes == 1
     try:
-        _quietly(load, wanted, checkpoint_id=str(folder), process_group=patient_group(), no_dist=alone)
+        _quietly(load, wanted, checkpoint_id=str(folder), process_group=checkpoint_group(), no_dist=alone)
     except (Exception, CheckpointException) as error:  # torch's own is no Exception, and ends with what went wrong
         reason = next(
             (line.strip() for line in reversed(str(error).splitlines()) if line.strip()), type(error).__name__

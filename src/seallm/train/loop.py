@@ -84,7 +84,8 @@ class Periodic:
         title: shown on the display.
         checkpoint_every_steps: steps of the whole run between two checkpoints; one is written after each phase too.
         measure: called by all processes with the number of steps made: at 0, then every `measure_every_steps`, not
-            after the last. What it returns, if anything, says how good the model is: lower is better.
+            after the last. In between only the first has the weights. What it returns, if anything, says how good the
+            model is: lower is better.
         logs: files that `measure` appends to; they are cut back on resume, as metrics.jsonl is.
     """
 
@@ -208,7 +209,7 @@ class _Run:
         """Measure and save where it is time."""
         periodic, made, is_best = self.periodic, position.made, False
         if periodic.measure and made % periodic.measure_every_steps == 0 and made < self.total:
-            work.trained.gather()
+            work.trained.gather(for_all=False)
             self.model.eval()
             value = periodic.measure(made)
             self.model.train()

@@ -2,7 +2,8 @@
 
 One process needs none of it, and every function here then does the plain thing. With several, each has its place from
 the environment (`seallm.base.runtime.own_place`): our own launcher, torchrun and Ray Train set it alike. Tensors of a
-GPU travel by NCCL, everything else by Gloo; the group for turns waits for days, as tokenising a corpus may take hours.
+GPU travel by NCCL, everything else by Gloo; the groups for turns and checkpoints wait for days, as
+tokenising a corpus may take hours.
 """
 
 import os
@@ -20,6 +21,7 @@ from seallm.base.runtime import Runtime, own_place
 
 Value = TypeVar("Value")
 PATIENCE = timedelta(days=7)
+TURNS, CHECKPOINTS = "turns", "checkpoints"  # one group each: checkpoints are written by another thread
 
 
 @dataclass(frozen=True)
@@ -48,15 +50,15 @@ def join(runtime: Runtime) -> None:
         ProcessError: they were not all there in time.
     """
     place = own_place()
-    if place.processes == 1 or "patient" in _groups:
+    if place.processes == 1 or TURNS in _groups:
         return
     device = runtime.torch_device()
     backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
     try:
         if not dist.is_initialized():
-            limit = timedelta(minutes=runtime.training.timeout_minutes)
-            dist.init_process_group(backend, timeout=limit, device_id=device if device.type == "cuda" else None)
-        _groups["patient"] = dist.new_group(backend="gloo", timeout=PATIENCE)
+            dist.init_process_group(backend, timeout=timedelta(minutes=runtime.training.timeout_minutes))
+        for name in (TURNS, CHECKPOINTS):
+            _groups[name] = dist.new_group(backend="gloo", timeout=PATIENCE)
     except (RuntimeError, ValueError) as error:
         where = f"{os.environ.get('MASTER_ADDR')}:{os.environ.get('MASTER_PORT')}"
         raise ProcessError(
@@ -67,21 +69,21 @@ def join(runtime: Runtime) -> None:
 
 def leave() -> None:
     """Part from the others, when all have come this far."""
-    if "patient" in _groups:
+    if TURNS in _groups:
         barrier()
         _groups.clear()
         dist.destroy_process_group()
 
 
-def patient_group() -> Any:
-    """The group that waits for days; None for a single process."""
-    return _groups.get("patient")
+def checkpoint_group() -> Any:
+    """The group that checkpoints are written in; None for a single process."""
+    return _groups.get(CHECKPOINTS)
 
 
 def barrier() -> None:
     """Wait until all processes are here, however long."""
-    if "patient" in _groups:
-        dist.barrier(_groups["patient"])
+    if TURNS in _groups:
+        dist.barrier(_groups[TURNS])
 
 
 @contextmanager
@@ -97,10 +99,10 @@ def in_turn() -> Iterator[None]:
 
 def from_first(make: Callable[[], Value]) -> Value:
     """What `make()` gives in process 0, in all of them; the others do not call it."""
-    if "patient" not in _groups:
+    if TURNS not in _groups:
         return make()
     found: list[Any] = [make() if own_place().rank == 0 else None]
-    dist.broadcast_object_list(found, src=0, group=_groups["patient"])
+    dist.broadcast_object_list(found, src=0, group=_groups[TURNS])
     value: Value = found[0]
     return value
 
@@ -113,6 +115,6 @@ def sums_over_processes(numbers: Sequence[torch.Tensor]) -> list[float]:
 
 def sum_tensor(tensor: torch.Tensor) -> torch.Tensor:
     """A tensor summed over all processes, in place."""
-    if "patient" in _groups:
+    if TURNS in _groups:
         dist.all_reduce(tensor)
     return tensor

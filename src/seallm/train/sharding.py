@@ -83,11 +83,13 @@ class TrainedModel:
         """Add the gradients of a part; FSDP takes the mean over processes, so the loss counts that many times."""
         (loss * self.processes if self.processes > 1 else loss).backward()  # type: ignore[no-untyped-call]
 
-    def gather(self) -> None:
-        """Fill the whole model with the weights as they are now; all processes call it."""
+    def gather(self, *, for_all: bool) -> None:
+        """Fill the whole model with the weights as they are now, in all processes or in the first; all call it."""
+        is_filled = for_all or own_place().rank == 0
         for mine, split in zip(self.whole.parameters(), self.model.parameters(), strict=True):
             if isinstance(split, DTensor):
-                mine.data = split.full_tensor().detach()
+                whole = split.full_tensor().detach()
+                mine.data = whole if is_filled else mine.data
 
     def empty(self) -> None:
         """Free the whole model's weights again, where another copy is trained."""
@@ -96,7 +98,7 @@ class TrainedModel:
 
     def release(self) -> None:
         """Leave the whole model filled, plain, and in evaluation mode."""
-        self.gather()
+        self.gather(for_all=True)
         for undo in reversed(self._undo):
             undo()
         self.whole.eval()
