@@ -64,7 +64,8 @@ def test_a_node_that_dies_costs_nothing(cluster: Any, tmp_path: Path, monkeypatc
     killer.start()
     map_shards(describe, shards, places["ray"], "describing", _QUIET, engine="ray")
     killer.join()
-    assert len(list((tmp_path / "started").iterdir())) == 2  # both nodes had work
+    nodes = {path.name for path in (tmp_path / "started").iterdir()} - {"1"}  # whose node is dead is a child of init
+    assert len(nodes) == 2  # both had work
     map_shards(describe, shards, places["local"], "describing", _QUIET)
     assert [p.read_bytes() for p in places["ray"]] == [p.read_bytes() for p in places["local"]]
     assert "xx" in json.loads(places["ray"][0].read_text())["languages"]
