@@ -12,7 +12,8 @@ from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 from seallm.base.artifacts import StageContext
 from seallm.base.errors import DataError, RecipeError
 from seallm.evaluate.engine import ChatPrompt, Engine
-from seallm.evaluate.harness import TASK_FOLDER, offline
+from seallm.evaluate.harness import offline
+from seallm.evaluate.task_loading import TASK_FOLDER
 from seallm.model.chat_format import ChatFormat
 
 TASKS = ["seallm_xcopa_th", "seallm_quiz_en", "seallm_quiz_my", "seallm_xquad_en", "seallm_ntrex_en_id"]

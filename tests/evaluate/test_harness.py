@@ -20,11 +20,11 @@ from seallm.evaluate.harness import (
     ALL_LANGUAGES,
     Limits,
     chosen_examples,
-    load_tasks,
     offline,
     request_count,
     run_tasks,
 )
+from seallm.evaluate.task_loading import load_tasks
 from seallm.model.checkpoints import new_llama
 from seallm.recipe import Evaluate
 from tests.evaluate.conftest import LANGUAGES

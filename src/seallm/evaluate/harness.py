@@ -1,4 +1,4 @@
-"""Task names and an engine in, one row a figure out: lm-evaluation-harness on local files, each with n and interval.
+"""Tasks and an engine in, one row a figure out: lm-evaluation-harness on local files, each with n and interval.
 
 Tasks are built once and used for every model. The harness runs offline whatever the user's environment says: hub access
 of `datasets` is switched off for the time of the run, and its cache lies in a temporary folder.
@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partialmethod
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -19,18 +18,11 @@ import datasets
 import numpy as np
 import tqdm
 from lm_eval.evaluator import evaluate
-from lm_eval.tasks import TaskManager
 
-from seallm.base.artifacts import StageContext
-from seallm.base.errors import DataError, RecipeError
 from seallm.base.interval import bootstrap_mean, wilson
 from seallm.evaluate.engine import Engine
 from seallm.evaluate.metrics import corpus_chrf_interval
-from seallm.evaluate.task_data import MissingDataError
-from seallm.recipe import Evaluate
 
-TASK_FOLDER = Path(str(resources.files("seallm"))) / "evaluate" / "tasks"
-PREFIX = "seallm_"
 RESAMPLES = 200
 ALL_LANGUAGES = "all"
 METRIC_NAMES = {"acc_bytes": "accuracy", "acc": "accuracy_unnormalised"}
@@ -39,61 +31,16 @@ Row = dict[str, Any]
 Tasks = dict[str, Any]
 
 
-def load_tasks(settings: Evaluate, context: StageContext) -> tuple[Tasks, list[str]]:
-    """Build the tasks that the recipe names, for the languages of the run.
-
-    A name is a task (`xcopa_th`) or a group of tasks (`xcopa`), with or without `seallm_` in front. Of a group,
-    languages outside the run are left out, and so are those whose data file is not there.
-
-    Returns:
-        Tasks by name, and the names of those of a group that were left out for want of data.
-
-    Raises:
-        RecipeError: a name is unknown.
-        DataError: a data file is malformed, or missing for a task named by itself or for a whole group.
-    """
-    shipped = str(TASK_FOLDER)
-    folders = [shipped, *(str(context.resolve(folder)) for folder in settings.task_folders)]
-    data = str(context.resolve(settings.data))
-    manager = TaskManager(include_path=folders, include_defaults=False, metadata={"data": data})
-    tasks: Tasks = {}
-    missing: list[str] = []
-    for name in settings.tasks:
-        members = _members(manager, name, context.languages)
-        absent: dict[str, MissingDataError] = {}
-        for member in members:
-            try:
-                tasks |= manager.load([member])["tasks"]
-            except MissingDataError as error:
-                absent[member] = error
-            except OSError as error:  # a task file of the user's own that asks for a hub data set
-                raise DataError(f"The data of task {member} cannot be read offline: {error}") from error
-        if len(absent) == len(members):
-            raise absent[members[0]]
-        missing += absent
-    return tasks, missing
+def families(tasks: Tasks) -> dict[str, Tasks]:
+    """Tasks by the family whose figures they give: one benchmark in all its languages."""
+    found: dict[str, Tasks] = {}
+    for name, task in tasks.items():
+        found.setdefault(str((task.config.metadata or {}).get("task", name)), {})[name] = task
+    return found
 
 
-def _members(manager: TaskManager, name: str, languages: Sequence[str]) -> list[str]:
-    """Names of the tasks that a name of the recipe stands for."""
-    index = manager.task_index
-    entry = index.get(name) or index.get(PREFIX + name)
-    if entry is None:
-        known = sorted(n.removeprefix(PREFIX) for n in [*manager.all_tags, *manager.all_subtasks])
-        raise RecipeError(f"[evaluate] tasks has {name!r}, which no task file defines. Known: {', '.join(known)}")
-    if not entry.tags or entry.name in manager.all_subtasks:
-        return [entry.name]
-    order = ["", *languages]
-    of_run = sorted(
-        (m for m in entry.tags if _language(index[m].cfg) in order),
-        key=lambda m: (order.index(_language(index[m].cfg)), m),
-    )
-    if not of_run:
-        raise RecipeError(f"[evaluate] tasks has {name!r}, which has no task in {', '.join(languages)}")
-    return of_run
-
-
-def _language(config: Mapping[str, Any]) -> str:
+def task_language(config: Mapping[str, Any]) -> str:
+    """The language that a task file's metadata name; empty where it names none."""
     return str((config.get("metadata") or {}).get("language", ""))
 
 
@@ -193,7 +140,9 @@ def _scored(name: str, task: Any, samples: Sequence[Mapping[str, Any]]) -> Itera
     chances = [1 / len(sample["arguments"]) for sample in samples] if is_choice else []
     for metric, aggregate in task.aggregation().items():
         values = [sample[metric] for sample in samples]
-        yield _Scored(str(about.get("task", name)), _language({"metadata": about}), metric, values, chances, aggregate)
+        yield _Scored(
+            str(about.get("task", name)), task_language({"metadata": about}), metric, values, chances, aggregate
+        )
 
 
 def _pooled(group: Sequence[_Scored]) -> list[_Scored]:

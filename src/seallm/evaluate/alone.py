@@ -1,0 +1,129 @@
+"""Any models and any tasks in; `report.json` and `report.md` out, without a recipe: figures with n and 95 % intervals.
+
+    OUT/report.json                  settings, models, figures, what is missing: all that is needed to do it again
+    OUT/report.md                    the same as tables, one column a model
+    OUT/parts/<model>.<task>.json    finished figures; kept, and used again where nothing of them has changed
+
+A part is known again by what made it: the model's files, the task files, the rows of the data, and the settings. So the
+command may be stopped and given again, with more models or more tasks.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from seallm.base.artifacts import locked, versions
+from seallm.base.errors import DataError
+from seallm.base.files import file_fingerprint, fingerprint, write_json, write_text
+from seallm.base.runtime import Runtime, progress, seed_everything
+from seallm.evaluate.figure_table import markdown
+from seallm.evaluate.harness import Limits, Tasks, families, offline
+from seallm.evaluate.subjects import Bar, Measurement, Part, Subject, measure, task_measurements
+from seallm.evaluate.task_loading import read_tasks
+from seallm.model.chat_format import MARKER
+from seallm.model.checkpoints import check_folder, load_tokenizer
+from seallm.recipe import Evaluate
+
+MODEL_FILES = ("*.json", "*.safetensors", "*.jinja", "tokenizer.model")
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A model to evaluate: the name in the report, and its Hugging Face folder."""
+
+    name: str
+    folder: Path
+
+
+def evaluate_models(
+    candidates: Sequence[Candidate],
+    settings: Evaluate,
+    languages: Sequence[str],
+    out: Path,
+    runtime: Runtime,
+    *,
+    seed: int = 0,
+    chat: bool | None = None,
+) -> dict[str, Any]:
+    """Evaluate models, and write the report.
+
+    Args:
+        candidates: with different names.
+        settings: tasks, data folder, limits; paths are absolute.
+        languages: codes; of a group of tasks, other languages are left out.
+        out: folder of the report, made where it is missing.
+        runtime: the machine.
+        seed: of the bootstrap.
+        chat: prompts in the chat format; absent: for models whose tokenizer has it.
+
+    Returns:
+        The report, as written to `report.json`.
+
+    Raises:
+        DataError: a data file is malformed, or no task has its data.
+        RecipeError: a task name is unknown.
+        ModelError: a model folder is incomplete.
+    """
+    seed_everything(seed)
+    for candidate in candidates:
+        check_folder(candidate.folder)
+    with locked(out), offline():
+        loaded = read_tasks(settings.tasks, [Path(f) for f in settings.task_folders], Path(settings.data), languages)
+        missing = [{"task": task, "what": str(error)} for task, error in loaded.missing.items()]
+        if not loaded.tasks:
+            raise DataError("; ".join(dict.fromkeys(entry["what"] for entry in missing)))
+        limits = Limits(settings.limit, settings.generation_limit or settings.limit)
+        measurements = task_measurements(loaded.tasks, limits)
+        keys = _task_keys(loaded.tasks, limits, seed)
+        subjects, found = [], []
+        total = len(candidates) * sum(m.requests for m in measurements.values())
+        with progress("evaluate", total, runtime) as task:
+            for name, folder in ((c.name, c.folder) for c in candidates):
+                is_chat = has_chat_format(folder) if chat is None else chat
+                place, batch = out / "parts", settings.batch_sequences
+                subjects.append(Subject(name, folder, is_chat, place, batch, seed, runtime, Bar(task, name)))
+                found += _measured(subjects[-1], measurements, keys)
+        report = {
+            "settings": {**settings.model_dump(), "languages": list(languages), "seed": seed},
+            "versions": versions(),
+            "models": [{"name": s.name, "folder": str(s.folder), "chat": s.is_chat} for s in subjects],
+            "rows": [row for part in found for row in part["rows"]],
+            "missing": missing,
+            "prompts_cut": sum(part["prompts_cut"] for part in found),
+        }
+        write_json(out / "report.json", report)
+        write_text(out / "report.md", markdown(report))
+    return report
+
+
+def _measured(subject: Subject, measurements: Mapping[str, Measurement], keys: Mapping[str, str]) -> list[Part]:
+    of_model = fingerprint([subject.is_chat, model_fingerprint(subject.folder)])
+    return list(
+        measure(subject, measurements, {name: fingerprint([of_model, key]) for name, key in keys.items()}).values()
+    )
+
+
+def has_chat_format(folder: Path) -> bool:
+    """True for a model that was trained on conversations in the chat format of seallm."""
+    tokenizer = load_tokenizer(folder)
+    return MARKER in tokenizer.get_added_vocab() and tokenizer.chat_template is not None
+
+
+def model_fingerprint(folder: Path) -> str:
+    """What decides a model's answers: its configuration, weights and tokenizer."""
+    files = sorted({file for pattern in MODEL_FILES for file in folder.glob(pattern)})
+    return fingerprint([[file.name, file_fingerprint(file)] for file in files])
+
+
+def _task_keys(tasks: Tasks, limits: Limits, seed: int) -> dict[str, str]:
+    """By family, what decides its figures beside the model: task files, rows, limits, seed."""
+    keys = {}
+    for name, family in families(tasks).items():
+        parts = []
+        for task in family.values():
+            config = {k: v for k, v in task.dump_config().items() if k != "metadata"}
+            rows = [list(split) for _, split in sorted(task.dataset.items())]
+            parts.append([config, rows, limits.of(task), seed])
+        keys[name] = fingerprint(parts)
+    return keys

@@ -1,0 +1,122 @@
+"""Models under evaluation and what to measure of them in; rows of figures out, each part written when it is done.
+
+A part is one task family, or one other measurement, of one model. It is a file of its own, so that a killed run loses
+one part at most, and a model that is added later costs only its own time.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple, TypedDict
+
+from seallm.base.artifacts import timed
+from seallm.base.files import read_json, write_json
+from seallm.base.runtime import Runtime, Task
+from seallm.evaluate.engine import Engine
+from seallm.evaluate.harness import Limits, Tasks, families, request_count, run_tasks
+from seallm.model.checkpoints import load_model, load_tokenizer
+
+Row = dict[str, Any]
+
+
+class Part(TypedDict):
+    """What one part of one model leaves: what it was made from, its rows, and how many prompts were too long."""
+
+    key: str
+    rows: list[Row]
+    prompts_cut: int
+
+
+@dataclass
+class Bar:
+    """The display, moved on by what a part really asks of the engine, but never past what was foreseen for it."""
+
+    task: Task
+    note: str
+    left: int = 0
+
+    @contextmanager
+    def part(self, requests: int) -> Iterator[None]:
+        """The time of one part, which is expected to make so many requests."""
+        self.left = requests
+        yield
+        self.advance(self.left)
+
+    def advance(self, requests: int) -> None:
+        """So many requests are done."""
+        moved = min(requests, self.left)
+        self.left -= moved
+        self.task.advance(moved, self.note)
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One model under evaluation; loaded only where a part of it is still to do.
+
+    Attributes:
+        name: as figures name it.
+        folder: its Hugging Face folder.
+        is_chat: give it prompts in the chat format.
+        parts: folder of the finished parts of all models.
+        seconds: filled with the seconds of each part that was measured now.
+    """
+
+    name: str
+    folder: Path
+    is_chat: bool
+    parts: Path
+    batch_sequences: int
+    seed: int
+    runtime: Runtime
+    bar: Bar
+    seconds: dict[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def engine(self) -> Engine:
+        """The loaded model."""
+        model, tokenizer = load_model(self.folder, self.runtime), load_tokenizer(self.folder)
+        return Engine(model, tokenizer, self.batch_sequences, self.seed, self.bar.advance)
+
+
+class Measurement(NamedTuple):
+    """One part: how many requests it makes, how it is measured, and whether plain models have it too."""
+
+    requests: int
+    rows: Callable[[Subject], list[Row]]
+    only_chat: bool = False
+
+
+def task_measurements(tasks: Tasks, limits: Limits) -> dict[str, Measurement]:
+    """One measurement a task family, by the family's name."""
+
+    def measured(family: Tasks) -> Measurement:
+        return Measurement(
+            request_count(family, limits), lambda of: run_tasks(of.engine, family, limits, of.is_chat, of.seed)
+        )
+
+    return {name: measured(family) for name, family in families(tasks).items()}
+
+
+def measure(subject: Subject, measurements: Mapping[str, Measurement], keys: Mapping[str, str]) -> dict[str, Part]:
+    """All parts of one model; those that an earlier run has finished from the same `keys` are read from their files."""
+    found = {}
+    for name, measurement in measurements.items():
+        with subject.bar.part(measurement.requests):
+            found[name] = _cached(subject, name, measurement.rows, keys.get(name, ""))
+    return found
+
+
+def _cached(subject: Subject, part: str, function: Callable[[Subject], list[Row]], key: str) -> Part:
+    path = subject.parts / f"{subject.name.replace('/', '.')}.{part}.json"
+    if path.is_file():
+        found: Part = read_json(path)
+        if found["key"] == key:
+            return found
+    with timed(subject.seconds, f"{subject.name}_{part}_seconds"):
+        cut_before = subject.engine.cut_prompts
+        rows = [{"model": subject.name, **row} for row in function(subject)]
+    made = Part(key=key, rows=rows, prompts_cut=subject.engine.cut_prompts - cut_before)
+    write_json(path, made)
+    return made

@@ -1,0 +1,105 @@
+"""`seallm evaluate ...` as a user types it."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from seallm.base.errors import DataError, ModelError, RecipeError
+from seallm.cli import app
+from seallm.model.chat_format import add_chat_tokens
+from seallm.model.checkpoints import new_llama, save_model
+from tests.model.conftest import build_tokenizer
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two folders with the same weights: one without a chat format, and one with it."""
+    folder = tmp_path_factory.mktemp("models")
+    for name in ("plain", "chat"):
+        tokenizer = build_tokenizer("byte-level")
+        if name == "chat":
+            add_chat_tokens(tokenizer)
+        model = new_llama(len(tokenizer), hidden_size=16, layers=1, heads=2, max_sequence_tokens=512, seed=3)
+        save_model(folder / name, model, tokenizer)
+    return folder
+
+
+def call(*arguments: object) -> Result:
+    return CliRunner().invoke(app, ["evaluate", *map(str, arguments)])
+
+
+def report(folder: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+    return found
+
+
+def test_two_models_side_by_side(models: Path, tmp_path: Path) -> None:
+    out = tmp_path / "figures"
+    options = ["--tasks", "xcopa", "quiz_lo", "--limit", 4, "--out", out]
+    result = call(models / "plain", models / "chat", *options)
+    assert result.exit_code == 0, result.output
+    found = report(out)
+    assert [(m["name"], m["chat"]) for m in found["models"]] == [("plain", False), ("chat", True)]
+    assert {row["task"] for row in found["rows"]} == {"xcopa", "quiz"}
+    for row in found["rows"]:
+        assert row["n"] == (16 if row["language"] == "all" else 4)
+        assert row["low"] <= row["value"] <= row["high"]
+    table = (out / "report.md").read_text(encoding="utf-8")
+    assert "| task | language | metric | n | chance | plain | chat |" in table
+    assert table.count("| xcopa | ") == 10  # four languages and all, two metrics
+    assert "Written to" in result.output
+
+
+def test_finished_figures_are_used_again(models: Path, tmp_path: Path) -> None:
+    """A second model costs its own time only; a changed data file or model is measured again."""
+    data, model, out = tmp_path / "data", tmp_path / "model", tmp_path / "figures"
+    data.mkdir()
+    shutil.copytree(models / "plain", model)
+    row = {"question": "Which?", "choices": ["a", "b"], "answer": 0}
+    (data / "quiz.lo.jsonl").write_text(json.dumps(row) + "\n", encoding="utf-8")
+    options = ["--tasks", "quiz_lo", "--data", data, "--out", out]
+    assert call(model, *options).exit_code == 0
+    part = out / "parts" / "model.quiz.json"
+    marked = part.read_text(encoding="utf-8").replace('"n": 1', '"n": 77')
+    part.write_text(marked, encoding="utf-8")
+    assert call(model, models / "chat", *options).exit_code == 0
+    assert [row["n"] for row in report(out)["rows"]] == [77, 77, 1, 1]
+    (data / "quiz.lo.jsonl").write_text((json.dumps(row) + "\n") * 2, encoding="utf-8")
+    assert call(model, *options).exit_code == 0
+    assert [row["n"] for row in report(out)["rows"]] == [2, 2]
+    part.write_text(part.read_text(encoding="utf-8").replace('"n": 2', '"n": 77'), encoding="utf-8")
+    tokenizer = build_tokenizer("byte-level")
+    other = new_llama(len(tokenizer), hidden_size=16, layers=1, heads=2, max_sequence_tokens=512, seed=4)
+    save_model(model, other, tokenizer)
+    assert call(model, *options).exit_code == 0
+    assert [row["n"] for row in report(out)["rows"]] == [2, 2]
+
+
+def test_missing_data_are_told_and_the_rest_goes_on(models: Path, tmp_path: Path) -> None:
+    row = {"question": "Which?", "choices": ["a", "b"], "answer": 0}
+    (tmp_path / "quiz.lo.jsonl").write_text(json.dumps(row) + "\n", encoding="utf-8")
+    result = call(models / "plain", "--tasks", "quiz_lo", "xcopa_th", "--data", tmp_path, "--out", tmp_path / "figures")
+    assert result.exit_code == 0, result.output
+    found = report(tmp_path / "figures")
+    assert {row["task"] for row in found["rows"]} == {"quiz"}
+    assert [entry["task"] for entry in found["missing"]] == ["seallm_xcopa_th"]
+    assert f"{tmp_path}/xcopa.th.jsonl" in found["missing"][0]["what"]
+    assert found["missing"][0]["what"] in (tmp_path / "figures" / "report.md").read_text(encoding="utf-8")
+
+
+def test_mistakes_are_one_line(models: Path, tmp_path: Path) -> None:
+    cases = [
+        (["nowhere", "--tasks", "quiz"], ModelError, "There is no folder nowhere"),
+        ([models / "plain", "--tasks", "hellaswag"], RecipeError, "no task file defines"),
+        ([models / "plain", "--tasks", "xcopa", "--data", tmp_path], DataError, "xcopa.zh.jsonl does not exist"),
+        ([models / "plain", "--tasks", "quiz", "--set", "batch=1"], RecipeError, "batch"),
+    ]
+    for arguments, error, message in cases:
+        result = call(*arguments, "--out", tmp_path / "figures")
+        assert isinstance(result.exception, error), (arguments, result.output)
+        assert message in str(result.exception)
+        assert "\n" not in str(result.exception)
