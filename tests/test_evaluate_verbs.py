@@ -87,7 +87,7 @@ def test_missing_data_are_told_and_the_rest_goes_on(models: Path, tmp_path: Path
     found = report(tmp_path / "figures")
     assert {row["task"] for row in found["rows"]} == {"quiz"}
     assert [entry["task"] for entry in found["missing"]] == ["seallm_xcopa_th"]
-    assert f"{tmp_path}/xcopa.th.jsonl" in found["missing"][0]["what"]
+    assert f"git clone --depth 1 https://github.com/cambridgeltl/xcopa {tmp_path}/xcopa" in found["missing"][0]["what"]
     assert found["missing"][0]["what"] in (tmp_path / "figures" / "report.md").read_text(encoding="utf-8")
 
 
@@ -95,7 +95,11 @@ def test_mistakes_are_one_line(models: Path, tmp_path: Path) -> None:
     cases = [
         (["nowhere", "--tasks", "quiz"], ModelError, "There is no folder nowhere"),
         ([models / "plain", "--tasks", "hellaswag"], RecipeError, "no task file defines"),
-        ([models / "plain", "--tasks", "xcopa", "--data", tmp_path], DataError, "xcopa.zh.jsonl does not exist"),
+        (
+            [models / "plain", "--tasks", "xcopa", "--data", tmp_path],
+            DataError,
+            "xcopa/data/id/test.id.jsonl does not exist. Fetch it: git clone",
+        ),
         ([models / "plain", "--tasks", "quiz", "--set", "batch=1"], RecipeError, "batch"),
     ]
     for arguments, error, message in cases:

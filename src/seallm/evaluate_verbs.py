@@ -28,6 +28,9 @@ def evaluate(
     data: Annotated[str, typer.Option(metavar="DIR", help="Folder of the data files.")] = "sample:bench",
     languages: Annotated[str | None, typer.Option(metavar="CODES", help="As en,th; absent: all.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Examples a task; absent: all.")] = None,
+    shots: Annotated[
+        int | None, typer.Option(min=0, help="Examples before each question; absent: as the benchmark is published.")
+    ] = None,
     task_folders: Annotated[
         list[Path] | None, typer.Option("--task-folder", metavar="DIR ...", help="Folders with task files of your own.")
     ] = None,
@@ -52,7 +55,7 @@ def evaluate(
         "name": "evaluate",
         "languages": languages.split(",") if languages else list(known_languages()),
         "base": {"model": "none"},  # a recipe has one; nothing here reads it
-        "evaluate": {"tasks": tasks, "data": str(resolve_path(data, Path.cwd())), "limit": limit},
+        "evaluate": {"shots": shots, "tasks": tasks, "data": str(resolve_path(data, Path.cwd())), "limit": limit},
     }
     recipe = check_recipe(values, [f"evaluate.{o}" for o in overrides or ()], Path.cwd() / "seallm evaluate")
     settings = recipe.evaluate
@@ -60,7 +63,12 @@ def evaluate(
     own = [str(resolve_path(str(folder), Path.cwd())) for folder in [*(task_folders or ()), *settings.task_folders]]
     settings = settings.model_copy(update={"task_folders": own})
     report = evaluate_models(
-        candidates, settings, recipe.languages, out.resolve(), make_runtime(recipe.compute), chat=chat
+        candidates,
+        settings,
+        languages.split(",") if languages else None,
+        out.resolve(),
+        make_runtime(recipe.compute),
+        chat=chat,
     )
     _show(report, out, Console())
 

@@ -19,6 +19,7 @@ from seallm.base.files import file_fingerprint, fingerprint, write_json, write_t
 from seallm.base.runtime import Runtime, progress, seed_everything
 from seallm.evaluate.figure_table import markdown
 from seallm.evaluate.harness import Limits, Tasks, families, offline
+from seallm.evaluate.metrics import chrf_signature
 from seallm.evaluate.subjects import Bar, Measurement, Part, Subject, measure, task_measurements
 from seallm.evaluate.task_loading import read_tasks
 from seallm.model.chat_format import MARKER
@@ -39,7 +40,7 @@ class Candidate:
 def evaluate_models(
     candidates: Sequence[Candidate],
     settings: Evaluate,
-    languages: Sequence[str],
+    languages: Sequence[str] | None,
     out: Path,
     runtime: Runtime,
     *,
@@ -51,7 +52,7 @@ def evaluate_models(
     Args:
         candidates: with different names.
         settings: tasks, data folder, limits; paths are absolute.
-        languages: codes; of a group of tasks, other languages are left out.
+        languages: codes; of a group of tasks, other languages are left out. None: all.
         out: folder of the report, made where it is missing.
         runtime: the machine.
         seed: of the bootstrap.
@@ -69,13 +70,10 @@ def evaluate_models(
     for candidate in candidates:
         check_folder(candidate.folder)
     with locked(out), offline():
-        loaded = read_tasks(settings.tasks, [Path(f) for f in settings.task_folders], Path(settings.data), languages)
-        missing = [{"task": task, "what": str(error)} for task, error in loaded.missing.items()]
-        if not loaded.tasks:
-            raise DataError("; ".join(dict.fromkeys(entry["what"] for entry in missing)))
+        tasks, missing = _read(settings, languages)
         limits = Limits(settings.limit, settings.generation_limit or settings.limit)
-        measurements = task_measurements(loaded.tasks, limits)
-        keys = _task_keys(loaded.tasks, limits, seed)
+        measurements = task_measurements(tasks, limits)
+        keys = _task_keys(tasks, limits, seed)
         subjects, found = [], []
         total = len(candidates) * sum(m.requests for m in measurements.values())
         with progress("evaluate", total, runtime) as task:
@@ -85,8 +83,9 @@ def evaluate_models(
                 subjects.append(Subject(name, folder, is_chat, place, batch, seed, runtime, Bar(task, name)))
                 found += _measured(subjects[-1], measurements, keys)
         report = {
-            "settings": {**settings.model_dump(), "languages": list(languages), "seed": seed},
+            "settings": {**settings.model_dump(), "languages": languages, "seed": seed},
             "versions": versions(),
+            "chrf++_signature": chrf_signature(),
             "models": [{"name": s.name, "folder": str(s.folder), "chat": s.is_chat} for s in subjects],
             "rows": [row for part in found for row in part["rows"]],
             "missing": missing,
@@ -95,6 +94,16 @@ def evaluate_models(
         write_json(out / "report.json", report)
         write_text(out / "report.md", markdown(report))
     return report
+
+
+def _read(settings: Evaluate, languages: Sequence[str] | None) -> tuple[Tasks, list[dict[str, str]]]:
+    """The tasks whose data are there, and what is missing of the others."""
+    folders, data = [Path(folder) for folder in settings.task_folders], Path(settings.data)
+    loaded = read_tasks(settings.tasks, folders, data, languages, settings.shots)
+    missing = [{"task": task, "what": str(error)} for task, error in loaded.missing.items()]
+    if not loaded.tasks:
+        raise DataError("; ".join(dict.fromkeys(entry["what"] for entry in missing)))
+    return loaded.tasks, missing
 
 
 def _measured(subject: Subject, measurements: Mapping[str, Measurement], keys: Mapping[str, str]) -> list[Part]:

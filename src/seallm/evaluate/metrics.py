@@ -14,6 +14,8 @@ import numpy as np
 import numpy.typing as npt
 from sacrebleu.metrics import CHRF
 
+from seallm.evaluate.numbers import answer_number
+from seallm.evaluate.task_files import words
 from seallm.languages import load_language
 
 BOOTSTRAP_SAMPLES, BOOTSTRAP_SEED = 1_000, 0
@@ -67,6 +69,32 @@ def unit_f1(found: Sequence[str], reference: Sequence[str]) -> float:
     return 2 * shared / (len(found) + len(reference))
 
 
+def summary_scores(doc: Mapping[str, Any], results: Sequence[str]) -> dict[str, float]:
+    """ROUGE-L (Lin 2004) of a summary, 0 to 1: F1 of the longest common subsequence of `answer_units`."""
+    found, wanted = (answer_units(text, doc["language"]) for text in (results[0], doc["target"]))
+    if not found or not wanted:
+        return {"rouge_l": float(found == wanted)}
+    return {"rouge_l": 2 * common_subsequence(found, wanted) / (len(found) + len(wanted))}
+
+
+def common_subsequence(first: Sequence[str], second: Sequence[str]) -> int:
+    """Length of the longest common subsequence."""
+    best = [0] * (len(second) + 1)
+    for unit in first:
+        diagonal = 0
+        for place, other in enumerate(second, 1):
+            above = best[place]
+            best[place] = diagonal + 1 if unit == other else max(above, best[place - 1])
+            diagonal = above
+    return best[-1]
+
+
+def sum_scores(doc: Mapping[str, Any], results: Sequence[str]) -> dict[str, float]:
+    """1 where the number that an answer ends in is the right one."""
+    number = answer_number(results[0], doc["language"], words()[doc["language"]]["answer_is"])
+    return {"exact_match": float(number is not None and abs(number - doc["number"]) < 1e-6)}
+
+
 def translation_pair(doc: Mapping[str, Any], results: Sequence[str]) -> dict[str, tuple[str, str]]:
     """Keep (reference, translation): chrF++ is a figure of a corpus, not a mean over sentences."""
     return {"chrf++": (doc["target"], results[0].strip())}
@@ -76,6 +104,13 @@ def corpus_chrf(pairs: Sequence[tuple[str, str]]) -> float:
     """ChrF++ of (reference, translation) pairs, 0 to 100 (Popović 2017), by sacrebleu."""
     references, translations = zip(*pairs, strict=True)
     return float(CHRF(word_order=2).corpus_score(list(translations), [list(references)]).score)
+
+
+def chrf_signature() -> str:
+    """Sacrebleu's signature of chrF++ with one reference, as papers print it."""
+    metric = CHRF(word_order=2)
+    metric.corpus_score(["one"], [["one"]])  # it knows the number of references only afterwards
+    return str(metric.get_signature())
 
 
 def corpus_chrf_interval(pairs: Sequence[tuple[str, str]]) -> tuple[float, float]:

@@ -4,9 +4,9 @@ A name is a task (`xcopa_th`) or a group of tasks (`xcopa`), with or without `se
 languages that are asked for are taken.
 """
 
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from importlib import resources
 from pathlib import Path
 
 from lm_eval.tasks import TaskManager
@@ -14,11 +14,9 @@ from lm_eval.tasks import TaskManager
 from seallm.base.artifacts import StageContext
 from seallm.base.errors import DataError, RecipeError
 from seallm.evaluate.harness import Tasks, task_language
-from seallm.evaluate.task_data import MissingDataError
+from seallm.evaluate.layouts import MissingDataError
+from seallm.evaluate.task_files import PREFIX, write_task_files
 from seallm.recipe import Evaluate
-
-TASK_FOLDER = Path(str(resources.files("seallm"))) / "evaluate" / "tasks"
-PREFIX = "seallm_"
 
 
 @dataclass
@@ -47,42 +45,51 @@ def load_tasks(settings: Evaluate, context: StageContext) -> tuple[Tasks, list[s
         DataError: a data file is malformed, or missing for a task named by itself or for a whole group.
     """
     folders = [context.resolve(folder) for folder in settings.task_folders]
-    loaded = read_tasks(settings.tasks, folders, context.resolve(settings.data), context.languages)
+    data = context.resolve(settings.data)
+    loaded = read_tasks(settings.tasks, folders, data, context.languages, settings.shots)
     for members in loaded.members.values():
         if all(member in loaded.missing for member in members):
             raise loaded.missing[members[0]]
     return loaded.tasks, list(loaded.missing)
 
 
-def read_tasks(names: Sequence[str], folders: Sequence[Path], data: Path, languages: Sequence[str]) -> Loaded:
+def read_tasks(
+    names: Sequence[str], folders: Sequence[Path], data: Path, languages: Sequence[str] | None, shots: int | None
+) -> Loaded:
     """Build tasks; what has no data file is left out and told.
 
     Args:
         names: tasks and groups.
         folders: with task files beside those that ship with seallm.
         data: folder of the data files.
-        languages: codes; of a group, tasks in other languages are left out.
+        languages: codes; of a group, tasks in other languages are left out. None: all.
+        shots: examples before each question; None: as each task file says.
 
     Raises:
         RecipeError: a name is unknown.
         DataError: a data file is malformed.
     """
-    paths = [str(TASK_FOLDER), *map(str, folders)]
-    manager = TaskManager(include_path=paths, include_defaults=False, metadata={"data": str(data)})
     loaded = Loaded()
-    for name in names:
-        loaded.members[name] = _members(manager, name, languages)
-        for member in loaded.members[name]:
-            try:
-                loaded.tasks |= manager.load([member])["tasks"]
-            except MissingDataError as error:
-                loaded.missing[member] = error
-            except OSError as error:  # a task file of the user's own that asks for a hub data set
-                raise DataError(f"The data of task {member} cannot be read offline: {error}") from error
+    with tempfile.TemporaryDirectory(prefix="seallm-tasks-") as shipped:
+        write_task_files(Path(shipped))
+        paths = [shipped, *map(str, folders)]
+        manager = TaskManager(include_path=paths, include_defaults=False, metadata={"data": str(data)})
+        for name in names:
+            loaded.members[name] = _members(manager, name, languages)
+            for member in loaded.members[name]:
+                try:
+                    loaded.tasks |= manager.load([member])["tasks"]
+                except MissingDataError as error:
+                    loaded.missing[member] = error
+                except OSError as error:  # a task file of the user's own that asks for a hub data set
+                    raise DataError(f"The data of task {member} cannot be read offline: {error}") from error
+    if shots is not None:
+        for task in loaded.tasks.values():
+            task.set_config("num_fewshot", shots)
     return loaded
 
 
-def _members(manager: TaskManager, name: str, languages: Sequence[str]) -> list[str]:
+def _members(manager: TaskManager, name: str, languages: Sequence[str] | None) -> list[str]:
     """Names of the tasks that a name stands for."""
     index = manager.task_index
     entry = index.get(name) or index.get(PREFIX + name)
@@ -91,6 +98,8 @@ def _members(manager: TaskManager, name: str, languages: Sequence[str]) -> list[
         raise RecipeError(f"[evaluate] tasks has {name!r}, which no task file defines. Known: {', '.join(known)}")
     if not entry.tags or entry.name in manager.all_subtasks:
         return [entry.name]
+    if languages is None:
+        languages = sorted({task_language(index[m].cfg) for m in entry.tags})
     order = ["", *languages]
     of_run = sorted(
         (m for m in entry.tags if task_language(index[m].cfg) in order),
