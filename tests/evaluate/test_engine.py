@@ -3,6 +3,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from lm_eval import simple_evaluate
 from lm_eval.api.instance import Instance
 from lm_eval.models.huggingface import HFLM
@@ -176,3 +177,27 @@ def test_the_name_of_the_tokenizer_changes_with_it(engine: Engine, random_model:
     plain = Engine(random_model, build_tokenizer("byte-level"))
     assert plain.tokenizer_name != engine.tokenizer_name
     assert engine.tokenizer_name == Engine(random_model, engine.tokenizer).tokenizer_name
+
+
+def test_the_batch_shrinks_to_what_memory_holds(random_model: LlamaForCausalLM, engine: Engine) -> None:
+    """A model that refuses more than so many tokens at once, as a full GPU does."""
+    scored = requests("loglikelihood", *((f"Question number {n}:", f" answer {n}") for n in range(40)))
+    written = requests(
+        "generate_until", *((f"Say the number {n} in words, please", {"max_gen_toks": 3}) for n in range(40))
+    )
+    wanted = [a for a, _ in engine.loglikelihood(scored)], engine.generate_until(written)
+    small = Engine(random_model, engine.tokenizer, batch_sequences=32)
+
+    def refuse(_: object, arguments: tuple[Any, ...], named: dict[str, Any]) -> None:
+        if (arguments[0] if arguments else named["input_ids"]).numel() > 300:
+            raise torch.OutOfMemoryError("does not fit")
+
+    hook = random_model.base_model.register_forward_pre_hook(refuse, with_kwargs=True)
+    try:
+        assert [a for a, _ in small.loglikelihood(scored)] == pytest.approx(wanted[0], abs=1e-4)
+        assert small.generate_until(written) == wanted[1]
+        assert small.batch_sequences < 32
+        with pytest.raises(torch.OutOfMemoryError):
+            small.loglikelihood(requests("loglikelihood", ("rain " * 100, " falls")))
+    finally:
+        hook.remove()
