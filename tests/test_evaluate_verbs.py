@@ -91,6 +91,31 @@ def test_missing_data_are_told_and_the_rest_goes_on(models: Path, tmp_path: Path
     assert found["missing"][0]["what"] in (tmp_path / "figures" / "report.md").read_text(encoding="utf-8")
 
 
+def test_published_figures_stand_beside(models: Path, tmp_path: Path) -> None:
+    row = {
+        "question_text": "Which?",
+        "background_description": [],
+        "options": ["A. one", "B. two"],
+        "answer_text": "A",
+        "level": "low",
+        "subject_category": "math",
+    }
+    for name in ("vietnamese", "chinese"):
+        for split in ("dev", "test"):
+            path = tmp_path / f"m3exam/{name}-questions-{split}.json"
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(json.dumps([{**row, "question_text": f"{split} {n}?"} for n in range(3)]), encoding="utf-8")
+    out = tmp_path / "figures"
+    options = ["--tasks", "m3exam_vi", "m3exam_zh", "--data", tmp_path, "--out", out]
+    result = call(models / "plain", *options, "--compare", "seallms")
+    assert result.exit_code == 0, result.output
+    table = (out / "report.md").read_text(encoding="utf-8")
+    assert "| plain | ChatGPT-3.5 (published) |" in table
+    line = next(line for line in table.splitlines() if line.startswith("| m3exam | mean | accuracy |"))
+    assert line.split(" | ")[-1] == "62.8 |"  # (62.54 + 63.11) / 2, SeaLLM-7B-v2.5
+    assert "arXiv:2312.00738" in table
+
+
 def test_mistakes_are_one_line(models: Path, tmp_path: Path) -> None:
     cases = [
         (["nowhere", "--tasks", "quiz"], ModelError, "There is no folder nowhere"),
@@ -101,6 +126,7 @@ def test_mistakes_are_one_line(models: Path, tmp_path: Path) -> None:
             "xcopa/data/id/test.id.jsonl does not exist. Fetch it: git clone",
         ),
         ([models / "plain", "--tasks", "quiz", "--set", "batch=1"], RecipeError, "batch"),
+        ([models / "plain", "--tasks", "quiz", "--compare", "sota"], DataError, "no published figures 'sota'"),
     ]
     for arguments, error, message in cases:
         result = call(*arguments, "--out", tmp_path / "figures")

@@ -37,6 +37,9 @@ def evaluate(
     chat: Annotated[
         bool | None, typer.Option("--chat/--plain", help="Form of the prompts; absent: chat for chat models.")
     ] = None,
+    compare: Annotated[
+        list[str] | None, typer.Option(metavar="NAME ...", help="Published figures: seallms, or a TOML file of yours.")
+    ] = None,
     overrides: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting of [evaluate]: batch_sequences=8.")
     ] = None,
@@ -69,6 +72,7 @@ def evaluate(
         out.resolve(),
         make_runtime(recipe.compute),
         chat=chat,
+        compare=compare or (),
     )
     _show(report, out, Console())
 
@@ -93,13 +97,13 @@ def _candidates(places: list[str]) -> "list[Candidate]":
 def _show(report: dict[str, Any], out: Path, console: "Console") -> None:
     from rich.table import Table
 
-    from seallm.evaluate.figure_table import header, table_lines
+    from seallm.evaluate.figure_table import columns_and_rows, header, table_lines
 
-    names = [model["name"] for model in report["models"]]
+    names, rows = columns_and_rows(report)
     table = Table()
     for number, column in enumerate(header(names)):
         table.add_column(column, justify="right" if number > 2 else "left")
-    for cells in table_lines(report["rows"], names):
+    for cells in table_lines(rows, names):
         table.add_row(*cells)
     console.print(table)
     if report["prompts_cut"]:

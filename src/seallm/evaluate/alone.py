@@ -20,12 +20,14 @@ from seallm.base.runtime import Runtime, progress, seed_everything
 from seallm.evaluate.figure_table import markdown
 from seallm.evaluate.harness import Limits, Tasks, families, offline
 from seallm.evaluate.metrics import chrf_signature
+from seallm.evaluate.published_figures import beside, read_published
 from seallm.evaluate.subjects import Bar, Measurement, Part, Subject, measure, task_measurements
 from seallm.evaluate.task_loading import read_tasks
 from seallm.model.chat_format import MARKER
 from seallm.model.checkpoints import check_folder, load_tokenizer
 from seallm.recipe import Evaluate
 
+SEED = 0  # of the bootstrap
 MODEL_FILES = ("*.json", "*.safetensors", "*.jinja", "tokenizer.model")
 
 
@@ -44,8 +46,8 @@ def evaluate_models(
     out: Path,
     runtime: Runtime,
     *,
-    seed: int = 0,
     chat: bool | None = None,
+    compare: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Evaluate models, and write the report.
 
@@ -55,8 +57,8 @@ def evaluate_models(
         languages: codes; of a group of tasks, other languages are left out. None: all.
         out: folder of the report, made where it is missing.
         runtime: the machine.
-        seed: of the bootstrap.
         chat: prompts in the chat format; absent: for models whose tokenizer has it.
+        compare: published figures to set beside, as `read_published` knows them.
 
     Returns:
         The report, as written to `report.json`.
@@ -66,34 +68,43 @@ def evaluate_models(
         RecipeError: a task name is unknown.
         ModelError: a model folder is incomplete.
     """
-    seed_everything(seed)
+    seed_everything(SEED)
     for candidate in candidates:
         check_folder(candidate.folder)
+    published = [row for name in compare for row in read_published(name)]
     with locked(out), offline():
         tasks, missing = _read(settings, languages)
         limits = Limits(settings.limit, settings.generation_limit or settings.limit)
         measurements = task_measurements(tasks, limits)
-        keys = _task_keys(tasks, limits, seed)
+        keys = _task_keys(tasks, limits)
         subjects, found = [], []
         total = len(candidates) * sum(m.requests for m in measurements.values())
         with progress("evaluate", total, runtime) as task:
             for name, folder in ((c.name, c.folder) for c in candidates):
                 is_chat = has_chat_format(folder) if chat is None else chat
                 place, batch = out / "parts", settings.batch_sequences
-                subjects.append(Subject(name, folder, is_chat, place, batch, seed, runtime, Bar(task, name)))
+                subjects.append(Subject(name, folder, is_chat, place, batch, SEED, runtime, Bar(task, name)))
                 found += _measured(subjects[-1], measurements, keys)
         report = {
-            "settings": {**settings.model_dump(), "languages": languages, "seed": seed},
-            "versions": versions(),
-            "chrf++_signature": chrf_signature(),
+            "settings": {**settings.model_dump(), "languages": languages, "seed": SEED},
             "models": [{"name": s.name, "folder": str(s.folder), "chat": s.is_chat} for s in subjects],
-            "rows": [row for part in found for row in part["rows"]],
+            **_figures(found, published),
             "missing": missing,
-            "prompts_cut": sum(part["prompts_cut"] for part in found),
         }
         write_json(out / "report.json", report)
         write_text(out / "report.md", markdown(report))
     return report
+
+
+def _figures(parts: Sequence[Part], published: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    rows = [row for part in parts for row in part["rows"]]
+    return {
+        "versions": versions(),
+        "chrf++_signature": chrf_signature(),
+        "rows": rows,
+        "published": beside(rows, published),
+        "prompts_cut": sum(part["prompts_cut"] for part in parts),
+    }
 
 
 def _read(settings: Evaluate, languages: Sequence[str] | None) -> tuple[Tasks, list[dict[str, str]]]:
@@ -125,7 +136,7 @@ def model_fingerprint(folder: Path) -> str:
     return fingerprint([[file.name, file_fingerprint(file)] for file in files])
 
 
-def _task_keys(tasks: Tasks, limits: Limits, seed: int) -> dict[str, str]:
+def _task_keys(tasks: Tasks, limits: Limits) -> dict[str, str]:
     """By family, what decides its figures beside the model: task files, rows, limits, seed."""
     keys = {}
     for name, family in families(tasks).items():
@@ -133,6 +144,6 @@ def _task_keys(tasks: Tasks, limits: Limits, seed: int) -> dict[str, str]:
         for task in family.values():
             config = {k: v for k, v in task.dump_config().items() if k != "metadata"}
             rows = [list(split) for _, split in sorted(task.dataset.items())]
-            parts.append([config, rows, limits.of(task), seed])
+            parts.append([config, rows, limits.of(task), SEED])
         keys[name] = fingerprint(parts)
     return keys

@@ -36,13 +36,23 @@ def header(models: Sequence[str]) -> list[str]:
     return ["task", "language", "metric", "n", "chance", *models]
 
 
+def columns_and_rows(report: Mapping[str, Any]) -> tuple[list[str], list[Row]]:
+    """Models of a report, ours before published ones, and the rows of all, benchmark by benchmark."""
+    rows = [*report["rows"], *report["published"]]
+    order = list(dict.fromkeys((row["task"], row["metric"]) for row in rows))
+    rows.sort(key=lambda row: order.index((row["task"], row["metric"])))
+    return list(dict.fromkeys([*(m["name"] for m in report["models"]), *(row["model"] for row in rows)])), rows
+
+
 def markdown(report: Mapping[str, Any]) -> str:
     """The report as Markdown: figures, then what is missing."""
-    models = [model["name"] for model in report["models"]]
+    models, rows = columns_and_rows(report)
     title = header(models)
     lines = ["# Evaluation", "", "Figures with 95 % intervals; shares in percent, chrF++ from 0 to 100.", ""]
     lines += [_line(title), _line(["---"] * 3 + ["--:"] * (len(title) - 3))]
-    lines += [_line(cells) for cells in table_lines(report["rows"], models)]
+    lines += [_line(cells) for cells in table_lines(rows, models)]
+    for source in dict.fromkeys(row["source"] for row in report["published"] if "source" in row):
+        lines += ["", f"Published: {source}. Their prompts are not ours. `mean` is unweighted over languages all have."]
     if report["prompts_cut"]:
         lines += ["", f"{report['prompts_cut']:,} prompts were too long for a model and lost their beginning."]
     if report["missing"]:
