@@ -52,6 +52,21 @@ def test_two_models_side_by_side(models: Path, tmp_path: Path) -> None:
     assert "| task | language | metric | n | chance | plain | chat |" in table
     assert table.count("| xcopa | ") == 10  # four languages and all, two metrics
     assert "Written to" in result.output
+    assert {row["against"] for row in found["differences"]} == {"plain"}
+    values = {(r["model"], r["task"], r["language"], r["metric"]): r["value"] for r in found["rows"]}
+    for row in found["differences"]:
+        key = (row["task"], row["language"], row["metric"])
+        assert row["value"] == pytest.approx(values["chat", *key] - values["plain", *key])
+        assert row["low"] <= row["value"] <= row["high"]
+    assert "## Differences to plain" in table
+
+
+def mark(part: Path) -> None:
+    """Scores that no model gives, so that they are known again."""
+    found = json.loads(part.read_text(encoding="utf-8"))
+    for row in found["rows"]:
+        row["values"] = [0.5 for _ in row["values"]]
+    part.write_text(json.dumps(found), encoding="utf-8")
 
 
 def test_finished_figures_are_used_again(models: Path, tmp_path: Path) -> None:
@@ -63,20 +78,19 @@ def test_finished_figures_are_used_again(models: Path, tmp_path: Path) -> None:
     (data / "quiz.lo.jsonl").write_text(json.dumps(row) + "\n", encoding="utf-8")
     options = ["--tasks", "quiz_lo", "--data", data, "--out", out]
     assert call(model, *options).exit_code == 0
-    part = out / "parts" / "model.quiz.json"
-    marked = part.read_text(encoding="utf-8").replace('"n": 1', '"n": 77')
-    part.write_text(marked, encoding="utf-8")
+    part = out / "parts" / "model.seallm_quiz_lo.json"
+    mark(part)
     assert call(model, models / "chat", *options).exit_code == 0
-    assert [row["n"] for row in report(out)["rows"]] == [77, 77, 1, 1]
+    assert [row["value"] == 0.5 for row in report(out)["rows"]] == [True, True, False, False]
     (data / "quiz.lo.jsonl").write_text((json.dumps(row) + "\n") * 2, encoding="utf-8")
     assert call(model, *options).exit_code == 0
     assert [row["n"] for row in report(out)["rows"]] == [2, 2]
-    part.write_text(part.read_text(encoding="utf-8").replace('"n": 2', '"n": 77'), encoding="utf-8")
+    mark(part)
     tokenizer = build_tokenizer("byte-level")
     other = new_llama(len(tokenizer), hidden_size=16, layers=1, heads=2, max_sequence_tokens=512, seed=4)
     save_model(model, other, tokenizer)
     assert call(model, *options).exit_code == 0
-    assert [row["n"] for row in report(out)["rows"]] == [2, 2]
+    assert [row["value"] in (0, 1) for row in report(out)["rows"]] == [True, True]
 
 
 def test_missing_data_are_told_and_the_rest_goes_on(models: Path, tmp_path: Path) -> None:

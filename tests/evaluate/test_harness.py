@@ -22,12 +22,12 @@ from seallm.evaluate.harness import (
     chosen_examples,
     offline,
     request_count,
-    run_tasks,
 )
 from seallm.evaluate.task_loading import load_tasks
 from seallm.model.checkpoints import new_llama
 from seallm.recipe import Evaluate
 from tests.evaluate.conftest import LANGUAGES
+from tests.evaluate.scored import run_tasks
 
 GROUPS = ["quiz", "xcopa", "xquad", "ntrex"]
 

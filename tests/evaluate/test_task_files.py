@@ -8,11 +8,12 @@ import pytest
 from lm_eval.api.instance import Instance
 
 from seallm.base.errors import DataError
-from seallm.evaluate.harness import Limits, offline, run_tasks
+from seallm.evaluate.harness import Limits, offline
 from seallm.evaluate.task_data import SameSubject, read
 from seallm.evaluate.task_files import benchmarks, task_configs, words
 from seallm.evaluate.task_loading import Loaded, read_tasks
 from tests.evaluate.published import write_published
+from tests.evaluate.scored import run_tasks
 from tests.evaluate.test_harness import Oracle
 
 GROUPS = [*benchmarks(), *(f"{n}_text" for n, f in benchmarks().items() if f["kind"] == "exam")]

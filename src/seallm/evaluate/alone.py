@@ -2,7 +2,7 @@
 
     OUT/report.json                  settings, models, figures, what is missing: all that is needed to do it again
     OUT/report.md                    the same as tables, one column a model
-    OUT/parts/<model>.<task>.json    finished figures; kept, and used again where nothing of them has changed
+    OUT/parts/<model>.<task>.json    finished scores; kept, and used again where nothing of them has changed
 
 A part is known again by what made it: the model's files, the task files, the rows of the data, and the settings. So the
 command may be stopped and given again, with more models or more tasks.
@@ -17,11 +17,12 @@ from seallm.base.artifacts import locked, versions
 from seallm.base.errors import DataError
 from seallm.base.files import file_fingerprint, fingerprint, write_json, write_text
 from seallm.base.runtime import Runtime, progress, seed_everything
+from seallm.evaluate.differences import differences
 from seallm.evaluate.figure_table import markdown
-from seallm.evaluate.harness import Limits, Tasks, families, offline
+from seallm.evaluate.harness import Limits, Tasks, offline
 from seallm.evaluate.metrics import chrf_signature
 from seallm.evaluate.published_figures import beside, read_published
-from seallm.evaluate.subjects import Bar, Measurement, Part, Subject, measure, task_measurements
+from seallm.evaluate.subjects import Bar, Measurement, Part, Subject, measure, model_figures, task_measurements
 from seallm.evaluate.task_loading import read_tasks
 from seallm.model.chat_format import MARKER
 from seallm.model.checkpoints import check_folder, load_tokenizer
@@ -77,18 +78,19 @@ def evaluate_models(
         limits = Limits(settings.limit, settings.generation_limit or settings.limit)
         measurements = task_measurements(tasks, limits)
         keys = _task_keys(tasks, limits)
-        subjects, found = [], []
+        subjects: list[Subject] = []
+        found: list[dict[str, Part]] = []
         total = len(candidates) * sum(m.requests for m in measurements.values())
         with progress("evaluate", total, runtime) as task:
             for name, folder in ((c.name, c.folder) for c in candidates):
                 is_chat = has_chat_format(folder) if chat is None else chat
                 place, batch = out / "parts", settings.batch_sequences
                 subjects.append(Subject(name, folder, is_chat, place, batch, SEED, runtime, Bar(task, name)))
-                found += _measured(subjects[-1], measurements, keys)
+                found.append(_measured(subjects[-1], measurements, keys))
         report = {
             "settings": {**settings.model_dump(), "languages": languages, "seed": SEED},
             "models": [{"name": s.name, "folder": str(s.folder), "chat": s.is_chat} for s in subjects],
-            **_figures(found, published),
+            **_figures(subjects, found, tasks, published),
             "missing": missing,
         }
         write_json(out / "report.json", report)
@@ -96,14 +98,21 @@ def evaluate_models(
     return report
 
 
-def _figures(parts: Sequence[Part], published: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    rows = [row for part in parts for row in part["rows"]]
+def _figures(
+    subjects: Sequence[Subject], parts: Sequence[Mapping[str, Part]], tasks: Tasks, published: Sequence[dict[str, Any]]
+) -> dict[str, Any]:
+    rows = [row for of, done in zip(subjects, parts, strict=True) for row in model_figures(of, done, tasks)]
+    scored = {
+        of.name: [row for part in done.values() for row in part["rows"]]
+        for of, done in zip(subjects, parts, strict=True)
+    }
     return {
         "versions": versions(),
         "chrf++_signature": chrf_signature(),
         "rows": rows,
+        "differences": differences(scored, tasks, SEED),
         "published": beside(rows, published),
-        "prompts_cut": sum(part["prompts_cut"] for part in parts),
+        "prompts_cut": sum(part["prompts_cut"] for done in parts for part in done.values()),
     }
 
 
@@ -117,11 +126,9 @@ def _read(settings: Evaluate, languages: Sequence[str] | None) -> tuple[Tasks, l
     return loaded.tasks, missing
 
 
-def _measured(subject: Subject, measurements: Mapping[str, Measurement], keys: Mapping[str, str]) -> list[Part]:
+def _measured(subject: Subject, measurements: Mapping[str, Measurement], keys: Mapping[str, str]) -> dict[str, Part]:
     of_model = fingerprint([subject.is_chat, model_fingerprint(subject.folder)])
-    return list(
-        measure(subject, measurements, {name: fingerprint([of_model, key]) for name, key in keys.items()}).values()
-    )
+    return measure(subject, measurements, {name: fingerprint([of_model, key]) for name, key in keys.items()})
 
 
 def has_chat_format(folder: Path) -> bool:
@@ -137,13 +144,10 @@ def model_fingerprint(folder: Path) -> str:
 
 
 def _task_keys(tasks: Tasks, limits: Limits) -> dict[str, str]:
-    """By family, what decides its figures beside the model: task files, rows, limits, seed."""
+    """By task, what decides its scores beside the model: its settings, rows, limit, seed."""
     keys = {}
-    for name, family in families(tasks).items():
-        parts = []
-        for task in family.values():
-            config = {k: v for k, v in task.dump_config().items() if k != "metadata"}
-            rows = [list(split) for _, split in sorted(task.dataset.items())]
-            parts.append([config, rows, limits.of(task), SEED])
-        keys[name] = fingerprint(parts)
+    for name, task in tasks.items():
+        config = {k: v for k, v in task.dump_config().items() if k != "metadata"}
+        rows = [list(split) for _, split in sorted(task.dataset.items())]
+        keys[name] = fingerprint([config, rows, limits.of(task), SEED])
     return keys

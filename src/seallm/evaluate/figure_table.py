@@ -51,6 +51,7 @@ def markdown(report: Mapping[str, Any]) -> str:
     lines = ["# Evaluation", "", "Figures with 95 % intervals; shares in percent, chrF++ from 0 to 100.", ""]
     lines += [_line(title), _line(["---"] * 3 + ["--:"] * (len(title) - 3))]
     lines += [_line(cells) for cells in table_lines(rows, models)]
+    lines += _certain(report["differences"])
     for source in dict.fromkeys(row["source"] for row in report["published"] if "source" in row):
         lines += ["", f"Published: {source}. Their prompts are not ours. `mean` is unweighted over languages all have."]
     if report["prompts_cut"]:
@@ -59,6 +60,26 @@ def markdown(report: Mapping[str, Any]) -> str:
         lines += ["", "## Without data", ""]
         lines += [f"- {what}" for what in dict.fromkeys(entry["what"] for entry in report["missing"])]
     return "\n".join(lines) + "\n"
+
+
+def _certain(differences: Sequence[Row]) -> list[str]:
+    """Differences whose interval leaves out 0."""
+    certain = [row for row in differences if row["low"] > 0 or row["high"] < 0]
+    if not differences:
+        return []
+    against = differences[0]["against"]
+    lines = ["", f"## Differences to {against}", ""]
+    lines += [
+        f"{len(certain)} of {len(differences)} differences have a 95 % interval without 0 (paired bootstrap).",
+        "",
+    ]
+    if certain:
+        lines += [_line(["model", "task", "language", "metric", "n", "difference"]), _line(["---"] * 4 + ["--:"] * 2)]
+    for row in certain:
+        lines.append(
+            _line([*(row[key] for key in ("model", "task", "language", "metric")), str(row["n"]), figure_text(row)])
+        )
+    return lines
 
 
 def _line(cells: Sequence[str]) -> str:

@@ -31,14 +31,6 @@ Row = dict[str, Any]
 Tasks = dict[str, Any]
 
 
-def families(tasks: Tasks) -> dict[str, Tasks]:
-    """Tasks by the family whose figures they give: one benchmark in all its languages."""
-    found: dict[str, Tasks] = {}
-    for name, task in tasks.items():
-        found.setdefault(str((task.config.metadata or {}).get("task", name)), {})[name] = task
-    return found
-
-
 def task_language(config: Mapping[str, Any]) -> str:
     """The language that a task file's metadata name; empty where it names none."""
     return str((config.get("metadata") or {}).get("language", ""))
@@ -77,40 +69,76 @@ def chosen_examples(available: int, limit: int | None) -> Sequence[int]:
     return chosen
 
 
-def run_tasks(engine: Engine, tasks: Tasks, limits: Limits, chat: bool, seed: int) -> list[Row]:
-    """Evaluate one model.
+def score_task(engine: Engine, name: str, task: Any, limits: Limits, chat: bool, seed: int) -> list[Row]:
+    """Ask one model one task.
 
     Args:
         engine: the model.
-        tasks: from `load_tasks`; used again for the next model.
+        name: of the task.
+        task: from `read_tasks`; used again for the next model.
         limits: examples a task, as `chosen_examples` draws them.
         chat: give prompts in the chat format.
-        seed: of the bootstrap and of the choice of few-shot examples.
+        seed: of the choice of few-shot examples.
 
     Returns:
-        Rows {task, language, metric, value, n, low, high, chance}: shares from 0 to 1, chrF++ from 0 to 100.
+        By metric, rows {name, task, language, metric, values, chances}: a value an example, and what guessing scores.
     """
-    for task in tasks.values():
-        task.set_fewshot_seed(seed)  # anew for each model, so that all see the same examples
+    task.set_fewshot_seed(seed)  # anew for each model, so that all see the same examples
     found = evaluate(
         lm=engine,
-        task_dict={"tasks": tasks},
-        samples={name: chosen_examples(len(task.eval_docs), limits.of(task)) for name, task in tasks.items()},
+        task_dict={"tasks": {name: task}},
+        samples={name: chosen_examples(len(task.eval_docs), limits.of(task))},
         bootstrap_iters=0,
         log_samples=True,
         apply_chat_template=chat,
         fewshot_as_multiturn=True,
     )
-    samples = found["samples"]
-    groups: dict[tuple[str, str], list[_Scored]] = defaultdict(list)
-    for name, task in tasks.items():
-        for scored in _scored(name, task, samples[name]):
-            groups[scored.task, scored.metric].append(scored)
-    return [scored.row(seed) for group in groups.values() for scored in (*group, *_pooled(group))]
+    samples = found["samples"][name]
+    about = task.config.metadata or {}
+    is_choice = task.OUTPUT_TYPE == "multiple_choice"
+    return [
+        {
+            "name": name,
+            "task": str(about.get("task", name)),
+            "language": task_language({"metadata": about}),
+            "metric": metric,
+            "values": [_plain(sample[metric]) for sample in samples],
+            "chances": [1 / len(sample["arguments"]) for sample in samples] if is_choice else [],
+        }
+        for metric in task.aggregation()
+    ]
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def figures(scored: Sequence[Row], tasks: Tasks, seed: int) -> list[Row]:
+    """Figures of what one model scored, each language, then all of them as one.
+
+    Args:
+        scored: rows of `score_task`, of any tasks.
+        tasks: by name.
+        seed: of the bootstrap.
+
+    Returns:
+        Rows {task, language, metric, value, n, low, high, chance}: shares from 0 to 1, chrF++ from 0 to 100.
+    """
+    return [values.row(seed) for values in scored_values(scored, tasks)]
+
+
+def scored_values(scored: Sequence[Row], tasks: Tasks) -> list["Scored"]:
+    """Scores by benchmark, metric and language, and of all languages where they pool."""
+    groups: dict[tuple[str, str], list[Scored]] = defaultdict(list)
+    for row in scored:
+        aggregate = tasks[row["name"]].aggregation()[row["metric"]]
+        fields = {key: row[key] for key in ("task", "language", "metric", "values", "chances")}
+        groups[row["task"], row["metric"]].append(Scored(**fields, aggregate=aggregate))
+    return [values for group in groups.values() for values in (*group, *_pooled(group))]
 
 
 @dataclass(frozen=True)
-class _Scored:
+class Scored:
     """Values of one metric on the examples of one task, and how lm_eval makes one figure of them."""
 
     task: str
@@ -120,12 +148,17 @@ class _Scored:
     chances: Sequence[float]
     aggregate: Callable[[Sequence[Any]], float]
 
+    @property
+    def named(self) -> Row:
+        """What it is a figure of."""
+        metric = METRIC_NAMES.get(self.metric, self.metric)
+        return {"task": self.task, "language": self.language, "metric": metric}
+
     def row(self, seed: int) -> Row:
+        """The figure with its interval."""
         low, high = _interval(self.metric, self.values, self.aggregate, seed)
         return {
-            "task": self.task,
-            "language": self.language,
-            "metric": METRIC_NAMES.get(self.metric, self.metric),
+            **self.named,
             "value": float(self.aggregate(self.values)),
             "n": len(self.values),
             "low": low,
@@ -134,25 +167,14 @@ class _Scored:
         }
 
 
-def _scored(name: str, task: Any, samples: Sequence[Mapping[str, Any]]) -> Iterator[_Scored]:
-    about = task.config.metadata or {}
-    is_choice = task.OUTPUT_TYPE == "multiple_choice"
-    chances = [1 / len(sample["arguments"]) for sample in samples] if is_choice else []
-    for metric, aggregate in task.aggregation().items():
-        values = [sample[metric] for sample in samples]
-        yield _Scored(
-            str(about.get("task", name)), task_language({"metadata": about}), metric, values, chances, aggregate
-        )
-
-
-def _pooled(group: Sequence[_Scored]) -> list[_Scored]:
+def _pooled(group: Sequence[Scored]) -> list[Scored]:
     """All languages as one, for metrics that are means over examples; a corpus metric does not pool."""
     first = group[0]
     if len(group) < 2 or not all(isinstance(v, int | float) for scored in group for v in scored.values):
         return []
     values = [value for scored in group for value in scored.values]
     chances = [chance for scored in group for chance in scored.chances]
-    return [_Scored(first.task, ALL_LANGUAGES, first.metric, values, chances, first.aggregate)]
+    return [Scored(first.task, ALL_LANGUAGES, first.metric, values, chances, first.aggregate)]
 
 
 def _interval(metric: str, values: Sequence[Any], aggregate: Any, seed: int) -> tuple[float, float]:

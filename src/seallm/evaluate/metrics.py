@@ -114,7 +114,21 @@ def chrf_signature() -> str:
 
 
 def corpus_chrf_interval(pairs: Sequence[tuple[str, str]]) -> tuple[float, float]:
-    """95 % interval of chrF++ by the percentile bootstrap over sentences.
+    """95 % interval of chrF++ by the percentile bootstrap over sentences."""
+    low, high = np.quantile(_chrf_draws(pairs), [0.025, 0.975])
+    return float(low), float(high)
+
+
+def chrf_difference_interval(
+    first: Sequence[tuple[str, str]], second: Sequence[tuple[str, str]]
+) -> tuple[float, float]:
+    """95 % interval of the difference of two systems' chrF++ on the same sentences, drawn together."""
+    low, high = np.quantile(_chrf_draws(first) - _chrf_draws(second), [0.025, 0.975])
+    return float(low), float(high)
+
+
+def _chrf_draws(pairs: Sequence[tuple[str, str]]) -> npt.NDArray[np.float64]:
+    """ChrF++ of resamples; as many sentences give the same resamples.
 
     Sentence statistics are sacrebleu's; its own bootstrap is not used, since it fails where a resample scores 0.
     """
@@ -122,8 +136,7 @@ def corpus_chrf_interval(pairs: Sequence[tuple[str, str]]) -> tuple[float, float
     metric = CHRF(word_order=2)
     counts = np.array(metric._extract_corpus_statistics(list(translations), [list(references)]), dtype=np.float64)
     picks = np.random.default_rng(BOOTSTRAP_SEED).integers(0, len(counts), (BOOTSTRAP_SAMPLES, len(counts)))
-    low, high = np.quantile(_chrf(counts[picks].sum(axis=1)), [0.025, 0.975])
-    return float(low), float(high)
+    return _chrf(counts[picks].sum(axis=1))
 
 
 def _chrf(counts: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

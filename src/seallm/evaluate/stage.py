@@ -14,7 +14,7 @@ from seallm.evaluate.engine import Engine
 from seallm.evaluate.harness import Limits, Tasks, offline
 from seallm.evaluate.parallel_text import parallel_rows, read_parallel
 from seallm.evaluate.safety import read_safety_prompts, safety_rows
-from seallm.evaluate.subjects import Bar, Measurement, Part, Subject, measure, task_measurements
+from seallm.evaluate.subjects import Bar, Measurement, Part, Subject, measure, model_figures, task_measurements
 from seallm.evaluate.task_loading import load_tasks
 from seallm.recipe import Evaluate
 
@@ -38,19 +38,22 @@ def run(settings: Evaluate, context: StageContext) -> None:
             tasks, missing = load_tasks(settings, context)
         parts = _parts(settings, context, tasks)
         of_model = {name: {k: m for k, m in parts.items() if name in CHAT_MODELS or not m.only_chat} for name in models}
-        found: list[tuple[str, Part]] = []
+        found: list[tuple[Subject, dict[str, Part]]] = []
         total = sum(m.requests for measurements in of_model.values() for m in measurements.values())
         with progress("evaluate", total, context.runtime) as task:
             for name, measurements in of_model.items():
-                found += measure(_subject(name, settings, context, task), measurements, {}).items()
-    rows = [row for part, result in found if part != "samples" for row in result["rows"]]
+                subject = _subject(name, settings, context, task)
+                found.append((subject, measure(subject, measurements, {})))
+    cut = sum(part["prompts_cut"] for _, done in found for part in done.values())
+    samples = [
+        {"model": of.name, **row} for of, done in found if "samples" in done for row in done.pop("samples")["rows"]
+    ]
+    rows = [row for subject, done in found for row in model_figures(subject, done, tasks)]
     write_json(context.out / "results.json", rows)
-    write_json(
-        context.out / "samples.json", [row for part, result in found if part == "samples" for row in result["rows"]]
-    )
+    write_json(context.out / "samples.json", samples)
     context.counts["figures"] = len(rows)
     context.counts["tasks_without_data"] = missing
-    context.counts["prompts_cut"] = sum(result["prompts_cut"] for _, result in found)
+    context.counts["prompts_cut"] = cut
 
 
 def _subject(name: str, settings: Evaluate, context: StageContext, task: Task) -> Subject:

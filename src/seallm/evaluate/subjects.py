@@ -1,6 +1,6 @@
-"""Models under evaluation and what to measure of them in; rows of figures out, each part written when it is done.
+"""Models and what to measure of them in; their scores and figures out, each part written when it is done.
 
-A part is one task family, or one other measurement, of one model. It is a file of its own, so that a killed run loses
+A part is one task, or one other measurement, of one model. It is a file of its own, so that a killed run loses
 one part at most, and a model that is added later costs only its own time.
 """
 
@@ -15,7 +15,7 @@ from seallm.base.artifacts import timed
 from seallm.base.files import read_json, write_json
 from seallm.base.runtime import Runtime, Task
 from seallm.evaluate.engine import Engine
-from seallm.evaluate.harness import Limits, Tasks, families, request_count, run_tasks
+from seallm.evaluate.harness import Limits, Tasks, figures, request_count, score_task
 from seallm.model.checkpoints import load_model, load_tokenizer
 
 Row = dict[str, Any]
@@ -89,14 +89,20 @@ class Measurement(NamedTuple):
 
 
 def task_measurements(tasks: Tasks, limits: Limits) -> dict[str, Measurement]:
-    """One measurement a task family, by the family's name."""
+    """One measurement a task, by its name; its rows are scores, of which `figures` makes figures."""
 
-    def measured(family: Tasks) -> Measurement:
-        return Measurement(
-            request_count(family, limits), lambda of: run_tasks(of.engine, family, limits, of.is_chat, of.seed)
-        )
+    def measured(name: str, task: Any) -> Measurement:
+        requests = request_count({name: task}, limits)
+        return Measurement(requests, lambda of: score_task(of.engine, name, task, limits, of.is_chat, of.seed))
 
-    return {name: measured(family) for name, family in families(tasks).items()}
+    return {name: measured(name, task) for name, task in tasks.items()}
+
+
+def model_figures(subject: Subject, parts: Mapping[str, Part], tasks: Tasks) -> list[Row]:
+    """All figures of a model: of its tasks, then of its other parts."""
+    scored = [row for name, part in parts.items() if name in tasks for row in part["rows"]]
+    others = [row for name, part in parts.items() if name not in tasks for row in part["rows"]]
+    return [{"model": subject.name, **row} for row in (*figures(scored, tasks, subject.seed), *others)]
 
 
 def measure(subject: Subject, measurements: Mapping[str, Measurement], keys: Mapping[str, str]) -> dict[str, Part]:
@@ -116,7 +122,7 @@ def _cached(subject: Subject, part: str, function: Callable[[Subject], list[Row]
             return found
     with timed(subject.seconds, f"{subject.name}_{part}_seconds"):
         cut_before = subject.engine.cut_prompts
-        rows = [{"model": subject.name, **row} for row in function(subject)]
+        rows = function(subject)
     made = Part(key=key, rows=rows, prompts_cut=subject.engine.cut_prompts - cut_before)
     write_json(path, made)
     return made
