@@ -130,6 +130,21 @@ def test_published_figures_stand_beside(models: Path, tmp_path: Path) -> None:
     assert "arXiv:2312.00738" in table
 
 
+def test_a_file_to_submit(models: Path, tmp_path: Path) -> None:
+    rows = [{"id": f"28-000{n}", "question": f"Câu {n}?", "choices": ["A. một", "B. hai"]} for n in range(3)]
+    (tmp_path / "vmlu").mkdir()
+    (tmp_path / "vmlu/test.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    out = tmp_path / "figures"
+    result = call(models / "plain", models / "chat", "--tasks", "vmlu_test", "--data", tmp_path, "--out", out)
+    assert result.exit_code == 0, result.output
+    assert report(out)["rows"] == []
+    for name in ("plain", "chat"):
+        lines = (out / f"submission.{name}.vmlu_test.csv").read_text(encoding="utf-8").splitlines()
+        assert lines[0] == "id,answer"
+        assert [line.split(",")[0] for line in lines[1:]] == ["28-0000", "28-0001", "28-0002"]
+        assert {line.split(",")[1] for line in lines[1:]} <= {"A", "B"}
+
+
 def test_mistakes_are_one_line(models: Path, tmp_path: Path) -> None:
     cases = [
         (["nowhere", "--tasks", "quiz"], ModelError, "There is no folder nowhere"),

@@ -54,6 +54,7 @@ def _exams(data: Path) -> None:
         for n in range(3)
     ]
     _lines(data / "vmlu/vmlu_v1.5/valid.jsonl", rows)
+    _lines(data / "vmlu/vmlu_v1.5/test.jsonl", [{k: v for k, v in row.items() if k != "answer"} for row in rows])
     head = ["", "subject", "level", "soal", "jawaban", "kunci", "is_for_fewshot"]
     found = [
         [n, "Sejarah", "SMA", f"Apa, {n}?", "A. satu\nB. dua\nC. tiga", "ABC"[n % 3], int(n < 3)] for n in range(6)

@@ -2,6 +2,7 @@
 
     OUT/report.json                  settings, models, figures, what is missing: all that is needed to do it again
     OUT/report.md                    the same as tables, one column a model
+    OUT/submission.<model>.<task>.csv    answers to benchmarks whose authors keep the right ones
     OUT/parts/<model>.<task>.json    finished scores; kept, and used again where nothing of them has changed
 
 A part is known again by what made it: the model's files, the task files, the rows of the data, and the settings. So the
@@ -20,9 +21,18 @@ from seallm.base.runtime import Runtime, progress, seed_everything
 from seallm.evaluate.differences import differences
 from seallm.evaluate.figure_table import markdown
 from seallm.evaluate.harness import Limits, Tasks, offline
-from seallm.evaluate.metrics import chrf_signature
+from seallm.evaluate.metrics import SUBMISSION, chrf_signature
 from seallm.evaluate.published_figures import beside, read_published
-from seallm.evaluate.subjects import Bar, Measurement, Part, Subject, measure, model_figures, task_measurements
+from seallm.evaluate.subjects import (
+    Bar,
+    Measurement,
+    Part,
+    Subject,
+    measure,
+    model_figures,
+    task_measurements,
+    write_submissions,
+)
 from seallm.evaluate.task_loading import read_tasks
 from seallm.model.chat_format import MARKER
 from seallm.model.checkpoints import check_folder, load_tokenizer
@@ -93,6 +103,8 @@ def evaluate_models(
             **_figures(subjects, found, tasks, published),
             "missing": missing,
         }
+        for subject, done in zip(subjects, found, strict=True):
+            write_submissions(subject, done, tasks, out)
         write_json(out / "report.json", report)
         write_text(out / "report.md", markdown(report))
     return report
@@ -103,7 +115,7 @@ def _figures(
 ) -> dict[str, Any]:
     rows = [row for of, done in zip(subjects, parts, strict=True) for row in model_figures(of, done, tasks)]
     scored = {
-        of.name: [row for part in done.values() for row in part["rows"]]
+        of.name: [row for part in done.values() for row in part["rows"] if row["metric"] != SUBMISSION]
         for of, done in zip(subjects, parts, strict=True)
     }
     return {

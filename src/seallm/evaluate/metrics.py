@@ -18,6 +18,7 @@ from seallm.evaluate.numbers import answer_number
 from seallm.evaluate.task_files import words
 from seallm.languages import load_language
 
+SUBMISSION = "submission"
 BOOTSTRAP_SAMPLES, BOOTSTRAP_SEED = 1_000, 0
 _ENGLISH_ARTICLES = re.compile(r"\b(a|an|the)\b")
 _ASCII_RUN = re.compile(r"[a-z0-9]+")
@@ -93,6 +94,17 @@ def sum_scores(doc: Mapping[str, Any], results: Sequence[str]) -> dict[str, floa
     """1 where the number that an answer ends in is the right one."""
     number = answer_number(results[0], doc["language"], words()[doc["language"]]["answer_is"])
     return {"exact_match": float(number is not None and abs(number - doc["number"]) < 1e-6)}
+
+
+def chosen_letter(doc: Mapping[str, Any], results: Sequence[tuple[float, bool]]) -> dict[str, tuple[str, str]]:
+    """(id, likeliest letter) of a question whose answer is not published."""
+    likelihoods = [likelihood for likelihood, _ in results]
+    return {SUBMISSION: (doc["id"], doc["letters"][likelihoods.index(max(likelihoods))])}
+
+
+def answered_share(chosen: Sequence[Sequence[str]]) -> float:
+    """Share of questions with an answer."""
+    return sum(bool(letter) for _, letter in chosen) / len(chosen)
 
 
 def translation_pair(doc: Mapping[str, Any], results: Sequence[str]) -> dict[str, tuple[str, str]]:

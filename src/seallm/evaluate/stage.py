@@ -14,7 +14,16 @@ from seallm.evaluate.engine import Engine
 from seallm.evaluate.harness import Limits, Tasks, offline
 from seallm.evaluate.parallel_text import parallel_rows, read_parallel
 from seallm.evaluate.safety import read_safety_prompts, safety_rows
-from seallm.evaluate.subjects import Bar, Measurement, Part, Subject, measure, model_figures, task_measurements
+from seallm.evaluate.subjects import (
+    Bar,
+    Measurement,
+    Part,
+    Subject,
+    measure,
+    model_figures,
+    task_measurements,
+    write_submissions,
+)
 from seallm.evaluate.task_loading import load_tasks
 from seallm.recipe import Evaluate
 
@@ -49,6 +58,8 @@ def run(settings: Evaluate, context: StageContext) -> None:
         {"model": of.name, **row} for of, done in found if "samples" in done for row in done.pop("samples")["rows"]
     ]
     rows = [row for subject, done in found for row in model_figures(subject, done, tasks)]
+    for subject, done in found:
+        write_submissions(subject, done, tasks, context.out)
     write_json(context.out / "results.json", rows)
     write_json(context.out / "samples.json", samples)
     context.counts["figures"] = len(rows)

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypedDict
 
 from seallm.base.artifacts import timed
-from seallm.base.files import read_json, write_json
+from seallm.base.files import read_json, write_json, write_text
 from seallm.base.runtime import Runtime, Task
 from seallm.evaluate.engine import Engine
 from seallm.evaluate.harness import Limits, Tasks, figures, request_count, score_task
+from seallm.evaluate.metrics import SUBMISSION
 from seallm.model.checkpoints import load_model, load_tokenizer
 
 Row = dict[str, Any]
@@ -100,9 +101,19 @@ def task_measurements(tasks: Tasks, limits: Limits) -> dict[str, Measurement]:
 
 def model_figures(subject: Subject, parts: Mapping[str, Part], tasks: Tasks) -> list[Row]:
     """All figures of a model: of its tasks, then of its other parts."""
-    scored = [row for name, part in parts.items() if name in tasks for row in part["rows"]]
+    scored = [r for name, part in parts.items() if name in tasks for r in part["rows"] if r["metric"] != SUBMISSION]
     others = [row for name, part in parts.items() if name not in tasks for row in part["rows"]]
     return [{"model": subject.name, **row} for row in (*figures(scored, tasks, subject.seed), *others)]
+
+
+def write_submissions(subject: Subject, parts: Mapping[str, Part], tasks: Tasks, folder: Path) -> None:
+    """Write `submission.<model>.<task>.csv` (id,answer) for tasks whose answers their authors keep."""
+    for name in parts.keys() & tasks.keys():
+        for row in parts[name]["rows"]:
+            if row["metric"] == SUBMISSION:
+                lines = ["id,answer", *(f"{number},{letter}" for number, letter in row["values"])]
+                file = f"submission.{subject.name.replace('/', '.')}.{row['task']}.csv"
+                write_text(folder / file, "\n".join(lines) + "\n")
 
 
 def measure(subject: Subject, measurements: Mapping[str, Measurement], keys: Mapping[str, str]) -> dict[str, Part]:

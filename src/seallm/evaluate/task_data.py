@@ -25,6 +25,7 @@ PARSERS: dict[str, Callable[[Row, str, Layout], Row]] = {
     "quiz": task_rows.quiz,
     "xcopa": task_rows.xcopa,
     "exam": task_rows.exam,
+    "submission": task_rows.exam,
     "label": task_rows.label,
     "span": task_rows.span,
     "sums": task_rows.sums,

@@ -18,6 +18,7 @@ TASK_FOLDER = Path(str(resources.files("seallm"))) / "evaluate" / "tasks"
 PREFIX = "seallm_"
 ORDER = ("en", "zh", "vi", "id", "th", "ms", "km", "lo", "my", "tl")  # of `names` in words.toml
 ENGLISH = "en"
+EXAMS = ("exam", "submission")
 Config = dict[str, Any]
 Family = dict[str, Any]
 
@@ -76,7 +77,7 @@ def _config(name: str, family: Family, code: str, as_text: bool = False) -> Conf
     config = _frame(f"{group}_{code}", group, code, "choice" if as_text else template, settings)
     config["doc_to_text"] = _prompt(kind, family, code, as_text)
     config["target_delimiter"] = says.get("space", " ")
-    if kind == "exam":
+    if kind in EXAMS:
         config["description"] = says["exam"] + "\n\n"
     return config
 
@@ -104,7 +105,7 @@ def _prompt(kind: str, family: Family, code: str, as_text: bool) -> str:
         return (
             "{{premise}}" + says.get("space", " ") + "{{'" + cause + "' if question == 'cause' else '" + effect + "'}}"
         )
-    if kind == "exam":
+    if kind in EXAMS:
         options = "" if as_text else "{{options}}\n"
         return (
             "{% if passage %}{{passage}}\n\n{% endif %}"

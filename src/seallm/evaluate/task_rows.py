@@ -20,7 +20,7 @@ class Layout:
     Attributes:
         language: code of its language.
         columns: name of the column (or columns) that holds what.
-        gold_is: `label` (the label or letter of the right choice), `number` (from 1) or `index` (from 0).
+        gold_is: `label` (the label or letter of the right choice), `number` (from 1), `index` (from 0) or `hidden`.
         labels: the labels of a classification, and `label_words` what they are called in the language.
         header: columns of a file without a header line.
         id_prefix: only rows whose id begins so.
@@ -81,7 +81,7 @@ def quiz(row: Row, where: str, _: Layout) -> Row:
 
 
 def exam(row: Row, where: str, layout: Layout) -> Row:
-    """{passage, question, letters, choices, options, gold, subject} of a row of an exam."""
+    """{passage, question, letters, choices, options, gold, id, subject} of a row of an exam."""
     columns = layout.columns
     letters, choices = _choices(row, columns["choices"], where)
     passage = row.get(columns.get("passage", ""))
@@ -92,7 +92,8 @@ def exam(row: Row, where: str, layout: Layout) -> Row:
         "letters": letters,
         "choices": choices,
         "options": "\n".join(f"{letter}. {choice}" for letter, choice in zip(letters, choices, strict=True)),
-        "gold": _gold(row, columns["gold"], letters, layout.gold_is, where),
+        "gold": 0 if layout.gold_is == "hidden" else _gold(row, columns["gold"], letters, layout.gold_is, where),
+        "id": str(row.get(columns.get("id", ""), "")),
         "subject": " / ".join(subject),
         **_role(row, columns),
     }
