@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import huggingface_hub.constants
 import pytest
 from typer.testing import CliRunner, Result
 
@@ -145,8 +146,14 @@ def test_a_file_to_submit(models: Path, tmp_path: Path) -> None:
         assert {line.split(",")[1] for line in lines[1:]} <= {"A", "B"}
 
 
-def test_mistakes_are_one_line(models: Path, tmp_path: Path) -> None:
+def test_mistakes_are_one_line(models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     cases = [
+        (
+            ["runs/nowhere", "--tasks", "quiz"],
+            ModelError,
+            "There is no folder runs/nowhere, and the hub",
+        ),
         (["nowhere", "--tasks", "quiz"], ModelError, "There is no folder nowhere"),
         ([models / "plain", "--tasks", "hellaswag"], RecipeError, "no task file defines"),
         (

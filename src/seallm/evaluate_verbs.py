@@ -78,20 +78,34 @@ def evaluate(
 
 
 def _candidates(places: list[str]) -> "list[Candidate]":
-    from seallm.base.hub import download, is_hub_id
-    from seallm.evaluate.alone import MODEL_FILES, Candidate
+    from seallm.base.hub import is_hub_id
+    from seallm.evaluate.alone import Candidate
     from seallm.serve.places import find_model
 
     found: list[Candidate] = []
     for place in places:
-        if not Path(place).expanduser().exists() and is_hub_id(place) and not place.startswith("runs/"):
-            candidate = Candidate(place, download(place, MODEL_FILES))
+        if not Path(place).expanduser().exists() and is_hub_id(place):
+            candidate = Candidate(place, _from_hub(place))
         else:
             model = find_model(Path(place))
             candidate = Candidate(model.name, model.folder)
         taken = sum(other.name.split("#")[0] == candidate.name for other in found)
         found.append(Candidate(f"{candidate.name}#{taken + 1}", candidate.folder) if taken else candidate)
     return found
+
+
+def _from_hub(name: str) -> Path:
+    from seallm.base.errors import DataError, ModelError
+    from seallm.base.hub import download
+    from seallm.evaluate.alone import MODEL_FILES
+
+    try:
+        return download(name, MODEL_FILES)
+    except DataError as reason:
+        raise ModelError(
+            f"There is no folder {name}, and the hub did not give it ({reason}). Check the name, your connection, and "
+            "whether the model needs `hf auth login`"
+        ) from None
 
 
 def _show(report: dict[str, Any], out: Path, console: "Console") -> None:
