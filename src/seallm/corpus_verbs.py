@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from typer.core import TyperCommand
+
+from seallm.many_values import ManyValues
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -20,24 +21,8 @@ app = typer.Typer(
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="A corpus: what `build` wrote, or runs/<name>/02-corpus.")]
 
 
-class _ManyValues(TyperCommand):
-    """A command whose list options take several values at once: `--input a b` is `--input a --input b`."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        many = {name for parameter in self.params if getattr(parameter, "multiple", False) for name in parameter.opts}
-        spelled: list[str] = []
-        option = ""
-        for before, argument in zip(["", *args], args, strict=False):
-            if argument.startswith("-"):
-                option = argument
-            elif option in many and before != option:
-                spelled.append(option)
-            spelled.append(argument)
-        return super().parse_args(ctx, spelled)
-
-
 @app.command(
-    cls=_ManyValues,
+    cls=ManyValues,
     epilog="Example: seallm corpus build --input crawl/ books.parquet --out corpus --languages en,th",
 )
 def build(

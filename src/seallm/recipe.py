@@ -107,6 +107,8 @@ class Evaluate(Section):
     """Examples per task; absent: all."""
     generation_limit: Positive | None = None
     """Examples per task that lets the model write, which takes far longer than comparing choices; absent: `limit`."""
+    shots: Annotated[int, Field(ge=0)] | None = None
+    """Examples before each question; absent: as each benchmark is published, up to 5."""
     batch_sequences: Positive = 64
     """Sequences scored or generated at once."""
     sample_prompts: Positive = 2

@@ -3,6 +3,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from lm_eval import simple_evaluate
 from lm_eval.api.instance import Instance
 from lm_eval.models.huggingface import HFLM
@@ -12,7 +13,8 @@ from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 from seallm.base.artifacts import StageContext
 from seallm.base.errors import DataError, RecipeError
 from seallm.evaluate.engine import ChatPrompt, Engine
-from seallm.evaluate.harness import TASK_FOLDER, offline
+from seallm.evaluate.harness import offline
+from seallm.evaluate.task_files import TASK_FOLDER, write_task_files
 from seallm.model.chat_format import ChatFormat
 
 TASKS = ["seallm_xcopa_th", "seallm_quiz_en", "seallm_quiz_my", "seallm_xquad_en", "seallm_ntrex_en_id"]
@@ -24,11 +26,16 @@ def reference(random_model: LlamaForCausalLM, chat_tokenizer: PreTrainedTokenize
     return HFLM(pretrained=random_model, tokenizer=chat_tokenizer, device="cpu", batch_size=4)
 
 
-def evaluated(lm: Any, context: StageContext, chat: bool, tasks: Sequence[str] = TASKS) -> dict[str, Any]:
+def evaluated(
+    lm: Any, context: StageContext, chat: bool, tasks: Sequence[str] = TASKS, shots: int | None = 0
+) -> dict[str, Any]:
     """lm_eval's public entry point on the sample's data."""
     data = str(context.resolve("sample:bench"))
+    folder = context.out / "tasks"
+    folder.mkdir(exist_ok=True)
+    write_task_files(folder)
     with offline():
-        manager = TaskManager(include_path=str(TASK_FOLDER), include_defaults=False, metadata={"data": data})
+        manager = TaskManager(include_path=str(folder), include_defaults=False, metadata={"data": data})
         found: dict[str, Any] = simple_evaluate(
             lm,
             tasks=list(tasks),
@@ -36,6 +43,7 @@ def evaluated(lm: Any, context: StageContext, chat: bool, tasks: Sequence[str] =
             limit=4,
             bootstrap_iters=0,
             apply_chat_template=chat,
+            num_fewshot=shots,
         )
     return found
 
@@ -66,11 +74,10 @@ def test_few_shot_examples_are_shared_without_changing_a_figure(
     engine: Engine, reference: HFLM, context: StageContext, tmp_path: Path
 ) -> None:
     """The task file allows examples; both engines must be shown the same ones."""
-    shipped = (TASK_FOLDER / "_quiz.yaml").read_text(encoding="utf-8")
-    own = "task: shots\ndataset_kwargs: {file: quiz.lo.jsonl}\nfewshot_split: test\n"
-    own += shipped.replace("num_fewshot: 0", "num_fewshot: 3")
+    own = f"include: {TASK_FOLDER}/_choice.yaml\ntask: shots\ndoc_to_text: question\nnum_fewshot: 3\n"
+    own += "dataset_kwargs: {kind: quiz, files: [quiz.lo.jsonl]}\n"
     (tmp_path / "shots.yaml").write_text(own, encoding="utf-8")
-    found = [evaluated(lm, context, False, [str(tmp_path / "shots.yaml")]) for lm in (engine, reference)]
+    found = [evaluated(lm, context, False, [str(tmp_path / "shots.yaml")], None) for lm in (engine, reference)]
     ours, theirs = (likelihoods(side["samples"]["shots"]) for side in found)
     assert found[0]["samples"]["shots"][0]["arguments"] == found[1]["samples"]["shots"][0]["arguments"]
     assert found[0]["results"] == found[1]["results"]
@@ -170,3 +177,27 @@ def test_the_name_of_the_tokenizer_changes_with_it(engine: Engine, random_model:
     plain = Engine(random_model, build_tokenizer("byte-level"))
     assert plain.tokenizer_name != engine.tokenizer_name
     assert engine.tokenizer_name == Engine(random_model, engine.tokenizer).tokenizer_name
+
+
+def test_the_batch_shrinks_to_what_memory_holds(random_model: LlamaForCausalLM, engine: Engine) -> None:
+    """A model that refuses more than so many tokens at once, as a full GPU does."""
+    scored = requests("loglikelihood", *((f"Question number {n}:", f" answer {n}") for n in range(40)))
+    written = requests(
+        "generate_until", *((f"Say the number {n} in words, please", {"max_gen_toks": 3}) for n in range(40))
+    )
+    wanted = [a for a, _ in engine.loglikelihood(scored)], engine.generate_until(written)
+    small = Engine(random_model, engine.tokenizer, batch_sequences=32)
+
+    def refuse(_: object, arguments: tuple[Any, ...], named: dict[str, Any]) -> None:
+        if (arguments[0] if arguments else named["input_ids"]).numel() > 300:
+            raise torch.OutOfMemoryError("does not fit")
+
+    hook = random_model.base_model.register_forward_pre_hook(refuse, with_kwargs=True)
+    try:
+        assert [a for a, _ in small.loglikelihood(scored)] == pytest.approx(wanted[0], abs=1e-4)
+        assert small.generate_until(written) == wanted[1]
+        assert small.batch_sequences < 32
+        with pytest.raises(torch.OutOfMemoryError):
+            small.loglikelihood(requests("loglikelihood", ("rain " * 100, " falls")))
+    finally:
+        hook.remove()

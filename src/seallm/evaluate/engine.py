@@ -10,9 +10,11 @@ belongs to the prompt, where `HFLM` counts it into every choice.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import groupby
-from typing import Any
+from typing import Any, TypeVar
 
+import torch
 from lm_eval.api.instance import Instance
 from lm_eval.api.model import TemplateLM
 from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
@@ -24,12 +26,13 @@ from seallm.base.records import Message
 from seallm.model.chat_format import ChatFormat, document_start_id
 from seallm.model.generation import SamplingSettings, generate
 from seallm.model.plain_text import PlainText
-from seallm.model.scoring import continuation_log_likelihoods
+from seallm.model.scoring import Likelihood, continuation_log_likelihoods
 
 TOKENS_A_SEQUENCE = 256  # room for a usual prompt: a batch of sequences in tokens
 SCORED_AT_ONCE = 1_024  # pairs between two steps of the progress bar; neighbours share prefixes
 GENERATED_AT_ONCE = 256
 DEFAULT_NEW_TOKENS = 256
+Found = TypeVar("Found")
 Pair = tuple[list[int], list[int]]
 
 
@@ -51,7 +54,7 @@ class Engine(TemplateLM):  # type: ignore[misc]
     Args:
         model: in evaluation mode.
         tokenizer: its tokenizer; needs the chat marker only where chat prompts are asked for.
-        batch_sequences: sequences computed at once.
+        batch_sequences: sequences computed at once; halved where memory does not hold them.
         seed: for tasks that sample.
         advance: called with a number of finished requests.
 
@@ -147,10 +150,31 @@ class Engine(TemplateLM):  # type: ignore[misc]
         scores = []
         for start in range(0, len(pairs), SCORED_AT_ONCE):
             part = pairs[start : start + SCORED_AT_ONCE]
-            found = continuation_log_likelihoods(self.model, part, self.batch_sequences * TOKENS_A_SEQUENCE)
+            found = self._fitting(partial(self._likelihoods, part))
             scores += [(likelihood.sum, likelihood.is_greedy) for likelihood in found]
             self.advance(len(part))
         return scores
+
+    def _likelihoods(self, pairs: Sequence[Pair], sequences: int) -> list[Likelihood]:
+        return continuation_log_likelihoods(self.model, pairs, sequences * TOKENS_A_SEQUENCE)
+
+    def _answers(
+        self, prompts: Sequence[list[int]], stops: Sequence[int], settings: SamplingSettings, first: int, sequences: int
+    ) -> list[list[list[int]]]:
+        return generate(self.model, prompts, stops, settings, sequences, first_prompt=first)
+
+    def _fitting(self, compute: Callable[[int], list[Found]]) -> list[Found]:
+        """Compute with as many sequences at once as memory holds: half as many, from now on, where they do not fit."""
+        while True:
+            try:
+                return compute(self.batch_sequences)
+            except torch.OutOfMemoryError:
+                if self.batch_sequences == 1:
+                    raise
+            # here, not in the handler: there, the traceback would still hold what did not fit
+            self.batch_sequences //= 2
+            if self.model.device.type == "cuda":
+                torch.cuda.empty_cache()
 
     def loglikelihood_rolling(self, requests: Sequence[Instance], disable_tqdm: bool = False) -> list[float]:
         """Log-likelihoods of whole texts, for the harness."""
@@ -195,7 +219,7 @@ class Engine(TemplateLM):  # type: ignore[misc]
     ) -> Iterator[str]:
         for start in range(0, len(prompts), GENERATED_AT_ONCE):
             part = prompts[start : start + GENERATED_AT_ONCE]
-            found = generate(self.model, part, self._stops(stops), settings, self.batch_sequences, first_prompt=start)
+            found = self._fitting(partial(self._answers, part, self._stops(stops), settings, start))
             self.advance(len(part))
             yield from (_cut(self.plain.decode(returned[0]), stops) for returned in found)
 

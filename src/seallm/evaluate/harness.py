@@ -1,4 +1,4 @@
-"""Task names and an engine in, one row a figure out: lm-evaluation-harness on local files, each with n and interval.
+"""Tasks and an engine in, one row a figure out: lm-evaluation-harness on local files, each with n and interval.
 
 Tasks are built once and used for every model. The harness runs offline whatever the user's environment says: hub access
 of `datasets` is switched off for the time of the run, and its cache lies in a temporary folder.
@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partialmethod
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -19,18 +18,11 @@ import datasets
 import numpy as np
 import tqdm
 from lm_eval.evaluator import evaluate
-from lm_eval.tasks import TaskManager
 
-from seallm.base.artifacts import StageContext
-from seallm.base.errors import DataError, RecipeError
 from seallm.base.interval import bootstrap_mean, wilson
 from seallm.evaluate.engine import Engine
 from seallm.evaluate.metrics import corpus_chrf_interval
-from seallm.evaluate.task_data import MissingDataError
-from seallm.recipe import Evaluate
 
-TASK_FOLDER = Path(str(resources.files("seallm"))) / "evaluate" / "tasks"
-PREFIX = "seallm_"
 RESAMPLES = 200
 ALL_LANGUAGES = "all"
 METRIC_NAMES = {"acc_bytes": "accuracy", "acc": "accuracy_unnormalised"}
@@ -39,61 +31,8 @@ Row = dict[str, Any]
 Tasks = dict[str, Any]
 
 
-def load_tasks(settings: Evaluate, context: StageContext) -> tuple[Tasks, list[str]]:
-    """Build the tasks that the recipe names, for the languages of the run.
-
-    A name is a task (`xcopa_th`) or a group of tasks (`xcopa`), with or without `seallm_` in front. Of a group,
-    languages outside the run are left out, and so are those whose data file is not there.
-
-    Returns:
-        Tasks by name, and the names of those of a group that were left out for want of data.
-
-    Raises:
-        RecipeError: a name is unknown.
-        DataError: a data file is malformed, or missing for a task named by itself or for a whole group.
-    """
-    shipped = str(TASK_FOLDER)
-    folders = [shipped, *(str(context.resolve(folder)) for folder in settings.task_folders)]
-    data = str(context.resolve(settings.data))
-    manager = TaskManager(include_path=folders, include_defaults=False, metadata={"data": data})
-    tasks: Tasks = {}
-    missing: list[str] = []
-    for name in settings.tasks:
-        members = _members(manager, name, context.languages)
-        absent: dict[str, MissingDataError] = {}
-        for member in members:
-            try:
-                tasks |= manager.load([member])["tasks"]
-            except MissingDataError as error:
-                absent[member] = error
-            except OSError as error:  # a task file of the user's own that asks for a hub data set
-                raise DataError(f"The data of task {member} cannot be read offline: {error}") from error
-        if len(absent) == len(members):
-            raise absent[members[0]]
-        missing += absent
-    return tasks, missing
-
-
-def _members(manager: TaskManager, name: str, languages: Sequence[str]) -> list[str]:
-    """Names of the tasks that a name of the recipe stands for."""
-    index = manager.task_index
-    entry = index.get(name) or index.get(PREFIX + name)
-    if entry is None:
-        known = sorted(n.removeprefix(PREFIX) for n in [*manager.all_tags, *manager.all_subtasks])
-        raise RecipeError(f"[evaluate] tasks has {name!r}, which no task file defines. Known: {', '.join(known)}")
-    if not entry.tags or entry.name in manager.all_subtasks:
-        return [entry.name]
-    order = ["", *languages]
-    of_run = sorted(
-        (m for m in entry.tags if _language(index[m].cfg) in order),
-        key=lambda m: (order.index(_language(index[m].cfg)), m),
-    )
-    if not of_run:
-        raise RecipeError(f"[evaluate] tasks has {name!r}, which has no task in {', '.join(languages)}")
-    return of_run
-
-
-def _language(config: Mapping[str, Any]) -> str:
+def task_language(config: Mapping[str, Any]) -> str:
+    """The language that a task file's metadata name; empty where it names none."""
     return str((config.get("metadata") or {}).get("language", ""))
 
 
@@ -130,40 +69,76 @@ def chosen_examples(available: int, limit: int | None) -> Sequence[int]:
     return chosen
 
 
-def run_tasks(engine: Engine, tasks: Tasks, limits: Limits, chat: bool, seed: int) -> list[Row]:
-    """Evaluate one model.
+def score_task(engine: Engine, name: str, task: Any, limits: Limits, chat: bool, seed: int) -> list[Row]:
+    """Ask one model one task.
 
     Args:
         engine: the model.
-        tasks: from `load_tasks`; used again for the next model.
+        name: of the task.
+        task: from `read_tasks`; used again for the next model.
         limits: examples a task, as `chosen_examples` draws them.
         chat: give prompts in the chat format.
-        seed: of the bootstrap and of the choice of few-shot examples.
+        seed: of the choice of few-shot examples.
 
     Returns:
-        Rows {task, language, metric, value, n, low, high, chance}: shares from 0 to 1, chrF++ from 0 to 100.
+        By metric, rows {name, task, language, metric, values, chances}: a value an example, and what guessing scores.
     """
-    for task in tasks.values():
-        task.set_fewshot_seed(seed)  # anew for each model, so that all see the same examples
+    task.set_fewshot_seed(seed)  # anew for each model, so that all see the same examples
     found = evaluate(
         lm=engine,
-        task_dict={"tasks": tasks},
-        samples={name: chosen_examples(len(task.eval_docs), limits.of(task)) for name, task in tasks.items()},
+        task_dict={"tasks": {name: task}},
+        samples={name: chosen_examples(len(task.eval_docs), limits.of(task))},
         bootstrap_iters=0,
         log_samples=True,
         apply_chat_template=chat,
         fewshot_as_multiturn=True,
     )
-    samples = found["samples"]
-    groups: dict[tuple[str, str], list[_Scored]] = defaultdict(list)
-    for name, task in tasks.items():
-        for scored in _scored(name, task, samples[name]):
-            groups[scored.task, scored.metric].append(scored)
-    return [scored.row(seed) for group in groups.values() for scored in (*group, *_pooled(group))]
+    samples = found["samples"][name]
+    about = task.config.metadata or {}
+    is_choice = task.OUTPUT_TYPE == "multiple_choice"
+    return [
+        {
+            "name": name,
+            "task": str(about.get("task", name)),
+            "language": task_language({"metadata": about}),
+            "metric": metric,
+            "values": [_plain(sample[metric]) for sample in samples],
+            "chances": [1 / len(sample["arguments"]) for sample in samples] if is_choice else [],
+        }
+        for metric in task.aggregation()
+    ]
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def figures(scored: Sequence[Row], tasks: Tasks, seed: int) -> list[Row]:
+    """Figures of what one model scored, each language, then all of them as one.
+
+    Args:
+        scored: rows of `score_task`, of any tasks.
+        tasks: by name.
+        seed: of the bootstrap.
+
+    Returns:
+        Rows {task, language, metric, value, n, low, high, chance}: shares from 0 to 1, chrF++ from 0 to 100.
+    """
+    return [values.row(seed) for values in scored_values(scored, tasks)]
+
+
+def scored_values(scored: Sequence[Row], tasks: Tasks) -> list["Scored"]:
+    """Scores by benchmark, metric and language, and of all languages where they pool."""
+    groups: dict[tuple[str, str], list[Scored]] = defaultdict(list)
+    for row in scored:
+        aggregate = tasks[row["name"]].aggregation()[row["metric"]]
+        fields = {key: row[key] for key in ("task", "language", "metric", "values", "chances")}
+        groups[row["task"], row["metric"]].append(Scored(**fields, aggregate=aggregate))
+    return [values for group in groups.values() for values in (*group, *_pooled(group))]
 
 
 @dataclass(frozen=True)
-class _Scored:
+class Scored:
     """Values of one metric on the examples of one task, and how lm_eval makes one figure of them."""
 
     task: str
@@ -173,12 +148,17 @@ class _Scored:
     chances: Sequence[float]
     aggregate: Callable[[Sequence[Any]], float]
 
+    @property
+    def named(self) -> Row:
+        """What it is a figure of."""
+        metric = METRIC_NAMES.get(self.metric, self.metric)
+        return {"task": self.task, "language": self.language, "metric": metric}
+
     def row(self, seed: int) -> Row:
+        """The figure with its interval."""
         low, high = _interval(self.metric, self.values, self.aggregate, seed)
         return {
-            "task": self.task,
-            "language": self.language,
-            "metric": METRIC_NAMES.get(self.metric, self.metric),
+            **self.named,
             "value": float(self.aggregate(self.values)),
             "n": len(self.values),
             "low": low,
@@ -187,23 +167,14 @@ class _Scored:
         }
 
 
-def _scored(name: str, task: Any, samples: Sequence[Mapping[str, Any]]) -> Iterator[_Scored]:
-    about = task.config.metadata or {}
-    is_choice = task.OUTPUT_TYPE == "multiple_choice"
-    chances = [1 / len(sample["arguments"]) for sample in samples] if is_choice else []
-    for metric, aggregate in task.aggregation().items():
-        values = [sample[metric] for sample in samples]
-        yield _Scored(str(about.get("task", name)), _language({"metadata": about}), metric, values, chances, aggregate)
-
-
-def _pooled(group: Sequence[_Scored]) -> list[_Scored]:
+def _pooled(group: Sequence[Scored]) -> list[Scored]:
     """All languages as one, for metrics that are means over examples; a corpus metric does not pool."""
     first = group[0]
     if len(group) < 2 or not all(isinstance(v, int | float) for scored in group for v in scored.values):
         return []
     values = [value for scored in group for value in scored.values]
     chances = [chance for scored in group for chance in scored.chances]
-    return [_Scored(first.task, ALL_LANGUAGES, first.metric, values, chances, first.aggregate)]
+    return [Scored(first.task, ALL_LANGUAGES, first.metric, values, chances, first.aggregate)]
 
 
 def _interval(metric: str, values: Sequence[Any], aggregate: Any, seed: int) -> tuple[float, float]:

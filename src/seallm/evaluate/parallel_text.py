@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from seallm.canonical.repair import repair_line
 from seallm.evaluate.engine import Engine
-from seallm.evaluate.task_data import read_sentences
+from seallm.evaluate.layouts import read_sentences
 
 RESAMPLES = 1_000
 REFERENCE_LANGUAGE = "en"

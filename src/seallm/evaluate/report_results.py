@@ -36,6 +36,7 @@ METRICS = {
     "accuracy_unnormalised": Metric("accuracy, answers compared by likelihood", "share", 1.0),
     "f1": Metric("F1 of the answer's words", "share", 1.0),
     "exact_match": Metric("exact match", "share", 1.0),
+    "rouge_l": Metric("ROUGE-L of the summary", "share", 1.0),
     "chrf++": Metric("chrF++", "number", 100.0),
     "bits_per_byte": Metric("bits per byte", "bits", None, higher_is_better=False),
     "tokens_relative_to_english": Metric("tokens for the same meaning, relative to English", "ratio", None, False),

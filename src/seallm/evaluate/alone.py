@@ -1,0 +1,165 @@
+"""Any models and any tasks in; `report.json` and `report.md` out, without a recipe: figures with n and 95 % intervals.
+
+    OUT/report.json                  settings, models, figures, what is missing: all that is needed to do it again
+    OUT/report.md                    the same as tables, one column a model
+    OUT/submission.<model>.<task>.csv    answers to benchmarks whose authors keep the right ones
+    OUT/parts/<model>.<task>.json    finished scores; kept, and used again where nothing of them has changed
+
+A part is known again by what made it: the model's files, the task files, the rows of the data, and the settings. So the
+command may be stopped and given again, with more models or more tasks.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from seallm.base.artifacts import locked, versions
+from seallm.base.errors import DataError
+from seallm.base.files import file_fingerprint, fingerprint, write_json, write_text
+from seallm.base.runtime import Runtime, progress, seed_everything
+from seallm.evaluate.differences import differences
+from seallm.evaluate.figure_table import markdown
+from seallm.evaluate.harness import Limits, Tasks, offline
+from seallm.evaluate.metrics import SUBMISSION, chrf_signature
+from seallm.evaluate.published_figures import beside, read_published
+from seallm.evaluate.subjects import (
+    Bar,
+    Measurement,
+    Part,
+    Subject,
+    measure,
+    model_figures,
+    task_measurements,
+    write_submissions,
+)
+from seallm.evaluate.task_loading import read_tasks
+from seallm.model.chat_format import MARKER
+from seallm.model.checkpoints import check_folder, load_tokenizer
+from seallm.recipe import Evaluate
+
+SEED = 0  # of the bootstrap
+MODEL_FILES = ("*.json", "*.safetensors", "*.jinja", "tokenizer.model")
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A model to evaluate: the name in the report, and its Hugging Face folder."""
+
+    name: str
+    folder: Path
+
+
+def evaluate_models(
+    candidates: Sequence[Candidate],
+    settings: Evaluate,
+    languages: Sequence[str] | None,
+    out: Path,
+    runtime: Runtime,
+    *,
+    chat: bool | None = None,
+    compare: Sequence[str] = (),
+) -> dict[str, Any]:
+    """Evaluate models, and write the report.
+
+    Args:
+        candidates: with different names.
+        settings: tasks, data folder, limits; paths are absolute.
+        languages: codes; of a group of tasks, other languages are left out. None: all.
+        out: folder of the report, made where it is missing.
+        runtime: the machine.
+        chat: prompts in the chat format; absent: for models whose tokenizer has it.
+        compare: published figures to set beside, as `read_published` knows them.
+
+    Returns:
+        The report, as written to `report.json`.
+
+    Raises:
+        DataError: a data file is malformed, or no task has its data.
+        RecipeError: a task name is unknown.
+        ModelError: a model folder is incomplete.
+    """
+    seed_everything(SEED)
+    for candidate in candidates:
+        check_folder(candidate.folder)
+    published = [row for name in compare for row in read_published(name)]
+    with locked(out), offline():
+        tasks, missing = _read(settings, languages)
+        limits = Limits(settings.limit, settings.generation_limit or settings.limit)
+        measurements = task_measurements(tasks, limits)
+        keys = _task_keys(tasks, limits)
+        subjects: list[Subject] = []
+        found: list[dict[str, Part]] = []
+        total = len(candidates) * sum(m.requests for m in measurements.values())
+        with progress("evaluate", total, runtime) as task:
+            for name, folder in ((c.name, c.folder) for c in candidates):
+                is_chat = has_chat_format(folder) if chat is None else chat
+                place, batch = out / "parts", settings.batch_sequences
+                subjects.append(Subject(name, folder, is_chat, place, batch, SEED, runtime, Bar(task, name)))
+                found.append(_measured(subjects[-1], measurements, keys))
+        report = {
+            "settings": {**settings.model_dump(), "languages": languages, "seed": SEED},
+            "models": [{"name": s.name, "folder": str(s.folder), "chat": s.is_chat} for s in subjects],
+            **_figures(subjects, found, tasks, published),
+            "missing": missing,
+        }
+        for subject, done in zip(subjects, found, strict=True):
+            write_submissions(subject, done, tasks, out)
+        write_json(out / "report.json", report)
+        write_text(out / "report.md", markdown(report))
+    return report
+
+
+def _figures(
+    subjects: Sequence[Subject], parts: Sequence[Mapping[str, Part]], tasks: Tasks, published: Sequence[dict[str, Any]]
+) -> dict[str, Any]:
+    rows = [row for of, done in zip(subjects, parts, strict=True) for row in model_figures(of, done, tasks)]
+    scored = {
+        of.name: [row for part in done.values() for row in part["rows"] if row["metric"] != SUBMISSION]
+        for of, done in zip(subjects, parts, strict=True)
+    }
+    return {
+        "versions": versions(),
+        "chrf++_signature": chrf_signature(),
+        "rows": rows,
+        "differences": differences(scored, tasks, SEED),
+        "published": beside(rows, published),
+        "prompts_cut": sum(part["prompts_cut"] for done in parts for part in done.values()),
+    }
+
+
+def _read(settings: Evaluate, languages: Sequence[str] | None) -> tuple[Tasks, list[dict[str, str]]]:
+    """The tasks whose data are there, and what is missing of the others."""
+    folders, data = [Path(folder) for folder in settings.task_folders], Path(settings.data)
+    loaded = read_tasks(settings.tasks, folders, data, languages, settings.shots)
+    missing = [{"task": task, "what": str(error)} for task, error in loaded.missing.items()]
+    if not loaded.tasks:
+        raise DataError("; ".join(dict.fromkeys(entry["what"] for entry in missing)))
+    return loaded.tasks, missing
+
+
+def _measured(subject: Subject, measurements: Mapping[str, Measurement], keys: Mapping[str, str]) -> dict[str, Part]:
+    of_model = fingerprint([subject.is_chat, model_fingerprint(subject.folder)])
+    return measure(subject, measurements, {name: fingerprint([of_model, key]) for name, key in keys.items()})
+
+
+def has_chat_format(folder: Path) -> bool:
+    """True for a model that was trained on conversations in the chat format of seallm."""
+    tokenizer = load_tokenizer(folder)
+    return MARKER in tokenizer.get_added_vocab() and tokenizer.chat_template is not None
+
+
+def model_fingerprint(folder: Path) -> str:
+    """What decides a model's answers: its configuration, weights and tokenizer."""
+    files = sorted({file for pattern in MODEL_FILES for file in folder.glob(pattern)})
+    return fingerprint([[file.name, file_fingerprint(file)] for file in files])
+
+
+def _task_keys(tasks: Tasks, limits: Limits) -> dict[str, str]:
+    """By task, what decides its scores beside the model: its settings, rows, limit, seed."""
+    keys = {}
+    for name, task in tasks.items():
+        config = {k: v for k, v in task.dump_config().items() if k != "metadata"}
+        rows = [list(split) for _, split in sorted(task.dataset.items())]
+        keys[name] = fingerprint([config, rows, limits.of(task), SEED])
+    return keys

@@ -1,0 +1,86 @@
+"""A report's rows in, tables that people read out: one line a task, language and metric, one column a model."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from seallm.evaluate.report_results import describe_metric
+
+Row = Mapping[str, Any]
+SHARES_AS_PERCENT = 100.0
+
+
+def figure_text(row: Row) -> str:
+    """Value and 95 % interval: shares in percent, chrF++ and the like as they are."""
+    scale = SHARES_AS_PERCENT if describe_metric(row["metric"], [row["value"], row["high"]]).unit == "share" else 1.0
+    value, low, high = (None if row[key] is None else row[key] * scale for key in ("value", "low", "high"))
+    return f"{value:.1f}" if low is None or high is None else f"{value:.1f} [{low:.1f}, {high:.1f}]"
+
+
+def table_lines(rows: Sequence[Row], models: Sequence[str]) -> list[list[str]]:
+    """Cells [task, language, metric, n, chance, one figure a model], in the order of the rows."""
+    by_figure: dict[tuple[str, str, str], dict[str, Row]] = {}
+    for row in rows:
+        by_figure.setdefault((row["task"], row["language"], row["metric"]), {})[row["model"]] = row
+    lines = []
+    for key, of_models in by_figure.items():
+        first = next(iter(of_models.values()))
+        counts = sorted({row["n"] for row in of_models.values() if row["n"]})
+        chance = "" if first.get("chance") is None else f"{first['chance'] * SHARES_AS_PERCENT:.0f}"
+        figures = [figure_text(of_models[name]) if name in of_models else "" for name in models]
+        lines.append([*key, "-".join(f"{n:,}" for n in counts), chance, *figures])
+    return lines
+
+
+def header(models: Sequence[str]) -> list[str]:
+    """Names of the columns of `table_lines`."""
+    return ["task", "language", "metric", "n", "chance", *models]
+
+
+def columns_and_rows(report: Mapping[str, Any]) -> tuple[list[str], list[Row]]:
+    """Models of a report, ours before published ones, and the rows of all, benchmark by benchmark."""
+    rows = [*report["rows"], *report["published"]]
+    order = list(dict.fromkeys((row["task"], row["metric"]) for row in rows))
+    rows.sort(key=lambda row: order.index((row["task"], row["metric"])))
+    return list(dict.fromkeys([*(m["name"] for m in report["models"]), *(row["model"] for row in rows)])), rows
+
+
+def markdown(report: Mapping[str, Any]) -> str:
+    """The report as Markdown: figures, then what is missing."""
+    models, rows = columns_and_rows(report)
+    title = header(models)
+    lines = ["# Evaluation", "", "Figures with 95 % intervals; shares in percent, chrF++ from 0 to 100.", ""]
+    lines += [_line(title), _line(["---"] * 3 + ["--:"] * (len(title) - 3))]
+    lines += [_line(cells) for cells in table_lines(rows, models)]
+    lines += _certain(report["differences"])
+    for source in dict.fromkeys(row["source"] for row in report["published"] if "source" in row):
+        lines += ["", f"Published: {source}. Their prompts are not ours. `mean` is unweighted over languages all have."]
+    if report["prompts_cut"]:
+        lines += ["", f"{report['prompts_cut']:,} prompts were too long for a model and lost their beginning."]
+    if report["missing"]:
+        lines += ["", "## Without data", ""]
+        lines += [f"- {what}" for what in dict.fromkeys(entry["what"] for entry in report["missing"])]
+    return "\n".join(lines) + "\n"
+
+
+def _certain(differences: Sequence[Row]) -> list[str]:
+    """Differences whose interval leaves out 0."""
+    certain = [row for row in differences if row["low"] > 0 or row["high"] < 0]
+    if not differences:
+        return []
+    against = differences[0]["against"]
+    lines = ["", f"## Differences to {against}", ""]
+    lines += [
+        f"{len(certain)} of {len(differences)} differences have a 95 % interval without 0 (paired bootstrap).",
+        "",
+    ]
+    if certain:
+        lines += [_line(["model", "task", "language", "metric", "n", "difference"]), _line(["---"] * 4 + ["--:"] * 2)]
+    for row in certain:
+        lines.append(
+            _line([*(row[key] for key in ("model", "task", "language", "metric")), str(row["n"]), figure_text(row)])
+        )
+    return lines
+
+
+def _line(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"

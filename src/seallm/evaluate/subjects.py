@@ -1,0 +1,139 @@
+"""Models and what to measure of them in; their scores and figures out, each part written when it is done.
+
+A part is one task, or one other measurement, of one model. It is a file of its own, so that a killed run loses
+one part at most, and a model that is added later costs only its own time.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple, TypedDict
+
+from seallm.base.artifacts import timed
+from seallm.base.files import read_json, write_json, write_text
+from seallm.base.runtime import Runtime, Task
+from seallm.evaluate.engine import Engine
+from seallm.evaluate.harness import Limits, Tasks, figures, request_count, score_task
+from seallm.evaluate.metrics import SUBMISSION
+from seallm.model.checkpoints import load_model, load_tokenizer
+
+Row = dict[str, Any]
+
+
+class Part(TypedDict):
+    """What one part of one model leaves: what it was made from, its rows, and how many prompts were too long."""
+
+    key: str
+    rows: list[Row]
+    prompts_cut: int
+
+
+@dataclass
+class Bar:
+    """The display, moved on by what a part really asks of the engine, but never past what was foreseen for it."""
+
+    task: Task
+    note: str
+    left: int = 0
+
+    @contextmanager
+    def part(self, requests: int) -> Iterator[None]:
+        """The time of one part, which is expected to make so many requests."""
+        self.left = requests
+        yield
+        self.advance(self.left)
+
+    def advance(self, requests: int) -> None:
+        """So many requests are done."""
+        moved = min(requests, self.left)
+        self.left -= moved
+        self.task.advance(moved, self.note)
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One model under evaluation; loaded only where a part of it is still to do.
+
+    Attributes:
+        name: as figures name it.
+        folder: its Hugging Face folder.
+        is_chat: give it prompts in the chat format.
+        parts: folder of the finished parts of all models.
+        seconds: filled with the seconds of each part that was measured now.
+    """
+
+    name: str
+    folder: Path
+    is_chat: bool
+    parts: Path
+    batch_sequences: int
+    seed: int
+    runtime: Runtime
+    bar: Bar
+    seconds: dict[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def engine(self) -> Engine:
+        """The loaded model."""
+        model, tokenizer = load_model(self.folder, self.runtime), load_tokenizer(self.folder)
+        return Engine(model, tokenizer, self.batch_sequences, self.seed, self.bar.advance)
+
+
+class Measurement(NamedTuple):
+    """One part: how many requests it makes, how it is measured, and whether plain models have it too."""
+
+    requests: int
+    rows: Callable[[Subject], list[Row]]
+    only_chat: bool = False
+
+
+def task_measurements(tasks: Tasks, limits: Limits) -> dict[str, Measurement]:
+    """One measurement a task, by its name; its rows are scores, of which `figures` makes figures."""
+
+    def measured(name: str, task: Any) -> Measurement:
+        requests = request_count({name: task}, limits)
+        return Measurement(requests, lambda of: score_task(of.engine, name, task, limits, of.is_chat, of.seed))
+
+    return {name: measured(name, task) for name, task in tasks.items()}
+
+
+def model_figures(subject: Subject, parts: Mapping[str, Part], tasks: Tasks) -> list[Row]:
+    """All figures of a model: of its tasks, then of its other parts."""
+    scored = [r for name, part in parts.items() if name in tasks for r in part["rows"] if r["metric"] != SUBMISSION]
+    others = [row for name, part in parts.items() if name not in tasks for row in part["rows"]]
+    return [{"model": subject.name, **row} for row in (*figures(scored, tasks, subject.seed), *others)]
+
+
+def write_submissions(subject: Subject, parts: Mapping[str, Part], tasks: Tasks, folder: Path) -> None:
+    """Write `submission.<model>.<task>.csv` (id,answer) for tasks whose answers their authors keep."""
+    for name in parts.keys() & tasks.keys():
+        for row in parts[name]["rows"]:
+            if row["metric"] == SUBMISSION:
+                lines = ["id,answer", *(f"{number},{letter}" for number, letter in row["values"])]
+                file = f"submission.{subject.name.replace('/', '.')}.{row['task']}.csv"
+                write_text(folder / file, "\n".join(lines) + "\n")
+
+
+def measure(subject: Subject, measurements: Mapping[str, Measurement], keys: Mapping[str, str]) -> dict[str, Part]:
+    """All parts of one model; those that an earlier run has finished from the same `keys` are read from their files."""
+    found = {}
+    for name, measurement in measurements.items():
+        with subject.bar.part(measurement.requests):
+            found[name] = _cached(subject, name, measurement.rows, keys.get(name, ""))
+    return found
+
+
+def _cached(subject: Subject, part: str, function: Callable[[Subject], list[Row]], key: str) -> Part:
+    path = subject.parts / f"{subject.name.replace('/', '.')}.{part}.json"
+    if path.is_file():
+        found: Part = read_json(path)
+        if found["key"] == key:
+            return found
+    with timed(subject.seconds, f"{subject.name}_{part}_seconds"):
+        cut_before = subject.engine.cut_prompts
+        rows = function(subject)
+    made = Part(key=key, rows=rows, prompts_cut=subject.engine.cut_prompts - cut_before)
+    write_json(path, made)
+    return made

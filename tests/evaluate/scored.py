@@ -1,0 +1,12 @@
+"""One model on tasks, as the stage and the verb measure it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from seallm.evaluate.harness import Limits, figures, score_task
+
+
+def run_tasks(engine: Any, tasks: Mapping[str, Any], limits: Limits, chat: bool, seed: int) -> list[dict[str, Any]]:
+    """Figures of one model."""
+    scored = [row for name, task in tasks.items() for row in score_task(engine, name, task, limits, chat, seed)]
+    return figures(scored, dict(tasks), seed)
