@@ -77,7 +77,7 @@ def check(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder to write.")],
     languages: Languages = None,
     benchmarks: Annotated[
-        list[str] | None, typer.Option("--decontaminate", metavar="FILE ...", help="Tests whose text must not be in it.")
+        list[str] | None, typer.Option("--decontaminate", metavar="FILE ...", help="Tests not to be trained on.")
     ] = None,
     format_name: FormatName = None,
     columns: Columns = None,
