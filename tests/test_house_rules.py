@@ -23,6 +23,7 @@ STAGE_PACKAGES = {"corpus", "vocab", "train", "prefer", "evaluate", "serve"}
 MAY_IMPORT: dict[str, set[str]] = {
     "base": set(),
     "canonical": set(),
+    "endpoints": {"base"},
     "languages": {"base"},
     "recipe_section": {"base"},
     "recipe_corpus": {"base", "recipe_section"},
@@ -33,7 +34,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "estimate": FLOOR,
     "corpus": FLOOR,
     "vocab": FLOOR,
-    "model": FLOOR,
+    "model": FLOOR | {"endpoints"},
     "train": FLOOR | {"model"},
     "prefer": FLOOR | {"model"},
     "evaluate": FLOOR | {"model"},
@@ -44,7 +45,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "summary": FLOOR | {"plan"},
     "many_values": set(),
     "corpus_verbs": FLOOR | {"plan", "recipe_file", "corpus", "many_values"},
-    "evaluate_verbs": FLOOR | {"plan", "recipe_file", "evaluate", "serve", "many_values"},
+    "evaluate_verbs": FLOOR | {"plan", "recipe_file", "evaluate", "model", "many_values"},
     "parallel_folder": FLOOR | {"corpus", "vocab"},
     "vocab_inputs": FLOOR | {"corpus", "vocab", "parallel_folder"},
     "vocab_alone": FLOOR | {"plan", "recipe_file", "vocab", "parallel_folder", "vocab_inputs"},
@@ -70,6 +71,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 WITHOUT_TORCH = (
     "base",
     "canonical",
+    "endpoints",
     "languages",
     "recipe",
     "recipe_training",
