@@ -102,7 +102,7 @@ def _shared_by_all(sequences: Sequence[Sequence[int]]) -> int:
     """First tokens common to all sequences, the last one of each left out, for its logits are read."""
     if len(sequences) < 2:
         return 0
-    first, last = min(sequences), max(sequences)
+    first, last = min(sequences, key=tuple), max(sequences, key=tuple)
     shared = min(_common(first, last), *(len(sequence) - 1 for sequence in sequences))
     return shared if shared >= MIN_SHARED_TOKENS else 0
 
@@ -117,7 +117,7 @@ def _common(first: Sequence[int], second: Sequence[int]) -> int:
 def _rows(sequences: Sequence[Sequence[int]], shared: int, limit: int) -> Iterator[_Row]:
     """Sorted sequences in rows of at most `limit` tokens, each at least one sequence."""
     row = _Row()
-    order = sorted(range(len(sequences)), key=lambda number: sequences[number])
+    order = sorted(range(len(sequences)), key=lambda number: tuple(sequences[number]))
     before: Sequence[int] = ()
     for number in order:
         sequence = sequences[number]
