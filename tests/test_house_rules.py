@@ -41,6 +41,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "evaluate": FLOOR | {"model"},
     "serve": FLOOR | {"model", "web"},
     "web": {"base"},
+    "review": FLOOR | {"web"},
     "run_recipe": FLOOR | {"recipe_file"},
     "plan": FLOOR | {"recipe_file", "run_recipe"},
     "plan_table": FLOOR | {"plan", "estimate"},
@@ -55,6 +56,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "vocab_probe": FLOOR | {"model", "train", "vocab", "vocab_inputs"},
     "vocab_verbs": FLOOR | {"vocab", "vocab_alone", "vocab_plan", "vocab_probe"},
     "train_verbs": FLOOR | {"plan", "run_recipe", "train"},
+    "review_verbs": FLOOR | {"review"},
     "cli": FLOOR
     | {
         "plan",
@@ -64,6 +66,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "serve",
         "corpus_verbs",
         "evaluate_verbs",
+        "review_verbs",
         "train_verbs",
         "vocab_verbs",
     },
@@ -87,6 +90,8 @@ WITHOUT_TORCH = (
     "plan_table",
     "corpus_verbs",
     "evaluate_verbs",
+    "review",
+    "review_verbs",
     "train_verbs",
     "parallel_folder",
     "vocab_inputs",

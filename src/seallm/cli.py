@@ -15,6 +15,7 @@ from seallm.base.errors import SeallmError, workspace_error
 from seallm.base.runtime import calm_threads, own_place, return_memory
 from seallm.corpus_verbs import app as corpus_app
 from seallm.evaluate_verbs import app as evaluate_app
+from seallm.review_verbs import app as review_app
 from seallm.train_verbs import app as train_app
 from seallm.vocab_verbs import app as vocab_app
 
@@ -33,6 +34,7 @@ app = typer.Typer(
 
 app.add_typer(corpus_app)
 app.add_typer(evaluate_app)
+app.add_typer(review_app)
 app.add_typer(train_app)
 app.add_typer(vocab_app)
 
