@@ -54,6 +54,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "evaluate": FLOOR | {"model", "policies"},
     "serve": FLOOR | {"model", "policies", "web"},
     "web": {"base"},
+    "review": FLOOR | {"web"},
     "run_recipe": FLOOR | {"recipe_file"},
     "plan": FLOOR | {"recipe_file", "run_recipe"},
     "plan_table": FLOOR | {"plan", "estimate"},
@@ -70,6 +71,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "vocab_probe": FLOOR | {"model", "train", "vocab", "vocab_inputs"},
     "vocab_verbs": FLOOR | {"vocab", "vocab_alone", "vocab_plan", "vocab_probe"},
     "train_verbs": FLOOR | {"plan", "run_recipe", "train"},
+    "review_verbs": FLOOR | {"review"},
     "cli": FLOOR
     | {
         "plan",
@@ -82,6 +84,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "evaluate_verbs",
         "policies",
         "policy_verbs",
+        "review_verbs",
         "train_verbs",
         "vocab_verbs",
     },
@@ -110,6 +113,8 @@ WITHOUT_TORCH = (
     "chat_data_verbs",
     "corpus_verbs",
     "evaluate_verbs",
+    "review",
+    "review_verbs",
     "train_verbs",
     "parallel_folder",
     "vocab_inputs",
