@@ -16,7 +16,11 @@ from seallm.base.runtime import calm_threads, own_place, return_memory
 from seallm.chat_data_verbs import chat_data_app
 from seallm.corpus_verbs import app as corpus_app
 from seallm.evaluate_verbs import app as evaluate_app
+<<<<<<< HEAD
 from seallm.judge_verbs import judge_app
+=======
+from seallm.review_verbs import app as review_app
+>>>>>>> review
 from seallm.train_verbs import app as train_app
 from seallm.vocab_verbs import app as vocab_app
 
@@ -36,7 +40,11 @@ app = typer.Typer(
 app.add_typer(chat_data_app)
 app.add_typer(corpus_app)
 app.add_typer(evaluate_app)
+<<<<<<< HEAD
 app.add_typer(judge_app)
+=======
+app.add_typer(review_app)
+>>>>>>> review
 app.add_typer(train_app)
 app.add_typer(vocab_app)
 
