@@ -120,7 +120,7 @@ def _table(part: str, workloads: list[Workload], found: dict[str, dict[str, Tota
 
 
 def _agreement(ours: Total, theirs: Total) -> Found:
-    """The largest difference of two log-likelihoods, or the share of equal answers; and whether all scores are equal."""
+    """The largest difference of two log-likelihoods, or the number of equal answers; and whether scores are equal."""
     scores = ours.values == theirs.values
     if isinstance(ours.responses[0][0], str):
         equal = [a == b for a, b in zip(ours.responses, theirs.responses, strict=True)]

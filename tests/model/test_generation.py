@@ -101,7 +101,7 @@ def test_a_shared_beginning_is_computed_once_and_changes_nothing(
 def test_an_answer_is_over_when_the_caller_says_so(lively: LlamaForCausalLM, chat_format: ChatFormat) -> None:
     prompts = prompts_of(chat_format)
     free = generate(lively, prompts, set(), GREEDY, 3)
-    found = generate(lively, prompts, set(), GREEDY, 3, is_over=lambda ids: sum(ids) > 3_000)
+    found = generate(lively, prompts, lambda ids: sum(ids) > 3_000, GREEDY, 3)
     for (whole,), (answer,) in zip(free, found, strict=True):
         ends = [place for place in range(1, 41) if sum(whole[:place]) > 3_000]
         assert answer == whole[: ends[0] if ends else 40]

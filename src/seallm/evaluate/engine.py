@@ -160,9 +160,8 @@ class Engine(TemplateLM):  # type: ignore[misc]
     def _answers(
         self, prompts: Sequence[list[int]], stops: Sequence[str], settings: SamplingSettings, first: int, sequences: int
     ) -> list[list[list[int]]]:
-        is_over = partial(self._holds_stop, [stop.encode() for stop in stops]) if stops else lambda _: False
-        ends = [self.eot_token_id]
-        return generate(self.model, prompts, ends, settings, sequences, first_prompt=first, is_over=is_over)
+        stop = partial(self._has_ended, [stop.encode() for stop in stops])
+        return generate(self.model, prompts, stop, settings, sequences, first_prompt=first)
 
     def _fitting(self, compute: Callable[[int], list[Found]]) -> list[Found]:
         """Compute with as many sequences at once as memory holds: half as many, from now on, where they do not fit."""
@@ -230,9 +229,11 @@ class Engine(TemplateLM):  # type: ignore[misc]
         self.cut_prompts += len(ids) > room
         return ids[-room:]
 
-    def _holds_stop(self, stops: Sequence[bytes], ids: Sequence[int]) -> bool:
-        """True where an answer's last token completes a stop string."""
-        first = max(0, len(ids) - max(map(len, stops)))  # a token has a byte at least
+    def _has_ended(self, stops: Sequence[bytes], ids: Sequence[int]) -> bool:
+        """True where an answer's last token is the end of sequence, or completes a stop string."""
+        if ids[-1] == self.eot_token_id:
+            return True
+        first = max(0, len(ids) - max(map(len, stops), default=0))  # a token has a byte at least
         text = b"".join(self.plain.token_bytes(ids[i], is_first=i == 0) for i in range(first, len(ids)))
         return any(stop in text for stop in stops)
 

@@ -1,8 +1,9 @@
 """Prompts to answers: batched sampling with a key-value cache, and streams of ids and of text.
 
-What the prompts of a run have in common is computed once for all of them; prompts of similar length are padded in front
-of the rest, which is computed once for all answers. Rows that have ended leave the batch. Each answer draws its random numbers from a generator of its own, seeded by (seed, prompt, answer): it is the
-same answer in any batch, up to rounding. One number decides one token, by its place in the cumulative distribution.
+What prompts have in common is computed once for all of them. The rest of prompts of similar length is padded on the
+left and computed once for all their answers; rows that have ended leave the batch. Each answer draws its random numbers
+from a generator of its own, seeded by (seed, prompt, answer): it is the same answer in any batch, up to rounding. One
+number decides one token, by its place in the cumulative distribution.
 
 Shapes: B rows, T tokens so far (padding included), V vocabulary.
 """
@@ -29,6 +30,9 @@ RUN_COST_TOKENS = 2_048  # prompts that are computed apart are also decoded apar
 NUCLEUS_GUESS = 256  # the most probable tokens tried first, before a whole vocabulary is sorted
 
 
+Stop = Collection[int] | Callable[[Sequence[int]], bool]
+
+
 @dataclass(frozen=True)
 class SamplingSettings:
     """How answers are drawn.
@@ -49,28 +53,26 @@ class SamplingSettings:
 def generate(
     model: PreTrainedModel,
     prompts: Sequence[Sequence[int]],
-    stop_ids: Collection[int],
+    stop: Stop,
     settings: SamplingSettings,
     batch_sequences: int,
     num_return: int = 1,
     *,
     first_prompt: int = 0,
-    is_over: Callable[[Sequence[int]], bool] = lambda _: False,
 ) -> list[list[list[int]]]:
     """Answer every prompt `num_return` times.
 
     Args:
         model: a causal language model in evaluation mode.
         prompts: token ids; none may be empty.
-        stop_ids: an answer ends with the first of these.
+        stop: an answer ends with the first of these ids, or where this function of its ids so far says so.
         settings: length and randomness.
         batch_sequences: answers computed at once.
         num_return: answers a prompt.
         first_prompt: number of the first prompt, where these are a part of a longer list: answers depend on the number.
-        is_over: of the ids of an answer so far, true where it ends there too, as after a stop string.
 
     Returns:
-        Ids of each answer of each prompt, without the prompt. An answer whose last id is a stop id has ended, any other
+        Ids of each answer of each prompt, without the prompt. An answer whose last id stops it has ended, any other
         was cut at `max_new_tokens` or at the model's last position.
 
     Raises:
@@ -78,7 +80,6 @@ def generate(
     """
     limits = _limits(model, prompts, settings)
     answers: list[list[list[int]]] = [[[] for _ in range(num_return)] for _ in prompts]
-    stops = frozenset(stop_ids)
     for some, prefill in _prefilled(model, prompts, limits, max(1, batch_sequences // num_return)):
         for first in range(0, num_return, batch_sequences):
             numbers = range(first, min(first + batch_sequences, num_return))
@@ -86,16 +87,14 @@ def generate(
             noise = _noise([(first_prompt + prompt, answer) for prompt, answer in rows], settings)
             batch = _Batch(model, prefill, len(numbers), noise, settings, is_last=numbers.stop == num_return)
             texts = [answers[prompt][answer] for prompt, answer in rows]
-            for step in _run(batch, [limits[prompt] for prompt, _ in rows], partial(_has_ended, texts, stops, is_over)):
+            for step in _run(batch, [limits[prompt] for prompt, _ in rows], partial(_has_ended, texts, stop)):
                 for row, token_id in step:
                     texts[row].append(token_id)
     return answers
 
 
-def _has_ended(
-    texts: Sequence[list[int]], stops: frozenset[int], is_over: Callable[[Sequence[int]], bool], row: int, token_id: int
-) -> bool:
-    return token_id in stops or is_over(texts[row])
+def _has_ended(texts: Sequence[list[int]], stop: Stop, row: int, token_id: int) -> bool:
+    return stop(texts[row]) if callable(stop) else token_id in stop
 
 
 def _prefilled(

@@ -28,8 +28,8 @@ def run_cost_tokens(device: torch.device) -> int:
 def shared_runs(sequences: Sequence[Tokens], cost_tokens: int) -> list[Run]:
     """Cut sequences into runs, each with the number of first tokens that all of it share.
 
-    Sequences are cut apart where neighbours in sorted order share fewer tokens than a threshold; of a few thresholds the
-    one that spares most tokens is taken. What spares nothing is put together, without sharing.
+    Sequences are cut apart where neighbours in sorted order share fewer tokens than a threshold; of a few thresholds
+    the one that spares most tokens is taken. What spares nothing is put together, without sharing.
 
     Args:
         sequences: token ids; the last one of each is never shared, for its logits are read.
@@ -73,7 +73,7 @@ def _common(first: Tokens, second: Tokens) -> int:
 
 
 def has_short_window(model: PreTrainedModel, longest_tokens: int) -> bool:
-    """True where sliding-window attention would cut a sequence: nothing is shared then, as our masks know no windows."""
+    """True where sliding-window attention would cut a sequence; nothing is shared then: our masks know no windows."""
     window = getattr(model.config.get_text_config(decoder=True), "sliding_window", None)
     return window is not None and longest_tokens > window
 
