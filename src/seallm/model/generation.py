@@ -20,6 +20,7 @@ import torch
 from transformers import Cache, PreTrainedModel
 
 from seallm.base.errors import ModelError
+from seallm.base.sampling import SamplingSettings as SamplingSettings
 from seallm.model.chat_format import ChatFormat
 from seallm.model.kv_cache import new_cache, roomy_copies, shared_rows
 from seallm.model.plain_text import PlainText
@@ -33,23 +34,6 @@ NUCLEUS_GUESS = 256  # the most probable tokens tried first, before a whole voca
 Stop = Collection[int] | Callable[[Sequence[int]], bool]
 
 
-@dataclass(frozen=True)
-class SamplingSettings:
-    """How answers are drawn.
-
-    Attributes:
-        max_new_tokens: longest answer, its stop token included.
-        temperature: 0 takes the most probable token.
-        top_p: sample among the most probable tokens that together have this probability (Holtzman et al. 2020).
-        seed: seed of all answers.
-    """
-
-    max_new_tokens: int
-    temperature: float = 1.0
-    top_p: float = 1.0
-    seed: int = 0
-
-
 def generate(
     model: PreTrainedModel,
     prompts: Sequence[Sequence[int]],
@@ -58,7 +42,7 @@ def generate(
     batch_sequences: int,
     num_return: int = 1,
     *,
-    first_prompt: int = 0,
+    first_prompt: int | Sequence[int] = 0,
 ) -> list[list[list[int]]]:
     """Answer every prompt `num_return` times.
 
@@ -70,6 +54,7 @@ def generate(
         batch_sequences: answers computed at once.
         num_return: answers a prompt.
         first_prompt: number of the first prompt, where these are a part of a longer list: answers depend on the number.
+            A number for each prompt takes the place of its own, so that answers do not depend on the list.
 
     Returns:
         Ids of each answer of each prompt, without the prompt. An answer whose last id stops it has ended, any other
@@ -79,12 +64,13 @@ def generate(
         ModelError: a prompt is empty or leaves the model no position for an answer.
     """
     limits = _limits(model, prompts, settings)
+    numbers_of = range(first_prompt, first_prompt + len(prompts)) if isinstance(first_prompt, int) else first_prompt
     answers: list[list[list[int]]] = [[[] for _ in range(num_return)] for _ in prompts]
     for some, prefill in _prefilled(model, prompts, limits, max(1, batch_sequences // num_return)):
         for first in range(0, num_return, batch_sequences):
             numbers = range(first, min(first + batch_sequences, num_return))
             rows = [(prompt, answer) for prompt in some for answer in numbers]
-            noise = _noise([(first_prompt + prompt, answer) for prompt, answer in rows], settings)
+            noise = _noise([(numbers_of[prompt], answer) for prompt, answer in rows], settings)
             batch = _Batch(model, prefill, len(numbers), noise, settings, is_last=numbers.stop == num_return)
             texts = [answers[prompt][answer] for prompt, answer in rows]
             for step in _run(batch, [limits[prompt] for prompt, _ in rows], partial(_has_ended, texts, stop)):
