@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from seallm.base.interval import wilson
 from seallm.evaluate.judge_agreement import gold_figures, order_figures, read_gold, repeat_figures
 from seallm.evaluate.judge_cases import Case
 from seallm.evaluate.judge_figures import (
@@ -32,7 +33,8 @@ def better_wins(case: Case) -> str:
 def test_a_judge_that_follows_the_position_says_nothing() -> None:
     found = verdicts(lambda case: "A", "pairwise", ["one", "two"])
     orders = order_figures(found, SEED)
-    assert orders["consistency"] == {"value": 0.0, "low": 0.0, "high": 0.0, "n": len(QUESTIONS)}
+    low, high = wilson(0, len(QUESTIONS))
+    assert orders["consistency"] == {"value": 0.0, "low": low, "high": high, "n": len(QUESTIONS)}
     assert orders["first_position"] is not None
     assert orders["first_position"]["value"] == 1.0
     for row in win_rows(found, SEED):

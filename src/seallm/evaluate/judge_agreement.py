@@ -14,7 +14,7 @@ from typing import Any
 
 from seallm.base.errors import DataError
 from seallm.comparisons.agreement import krippendorff_alpha, two_raters
-from seallm.evaluate.judge_figures import Row, mean_by_question
+from seallm.evaluate.judge_figures import Row, share_by_question
 from seallm.evaluate.judge_prompts import Mode
 from seallm.evaluate.judge_questions import row_language, rows
 from seallm.evaluate.judge_verdicts import Verdict
@@ -37,8 +37,8 @@ def order_figures(verdicts: Sequence[Verdict], seed: int) -> dict[str, Row | Non
     ]
     first = [(v.case.question.key, float(v.value == "A")) for v in asked if v.value in ("A", "B")]
     return {
-        "consistency": mean_by_question(same, seed) if same else None,
-        "first_position": mean_by_question(first, seed) if first else None,
+        "consistency": share_by_question(same, seed) if same else None,
+        "first_position": share_by_question(first, seed) if first else None,
     }
 
 

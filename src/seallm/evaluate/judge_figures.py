@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from seallm.base.interval import bootstrap_clusters
+from seallm.base.interval import bootstrap_clusters, wilson
 from seallm.comparisons.outcomes import Outcome
 from seallm.comparisons.standings import Estimate, head_to_head, standings
 from seallm.evaluate.judge_verdicts import Verdict
@@ -48,17 +48,34 @@ def mean_by_question(values: Sequence[tuple[str, float]], seed: int) -> Row:
     return {"value": value, "low": float(low), "high": float(high), "n": len(names)}
 
 
+def share_by_question(values: Sequence[tuple[str, float]], seed: int) -> Row:
+    """As `mean_by_question`, of values between 0 and 1; Wilson's interval over questions where all are 0, or all 1.
+
+    Resampling what is all the same would give an interval of no width.
+    """
+    found = mean_by_question(values, seed)
+    if found["value"] in (0.0, 1.0):
+        low, high = wilson(found["value"] * found["n"], found["n"])
+        return {**found, "low": low, "high": high}
+    return found
+
+
 def score_rows(verdicts: Sequence[Verdict], seed: int) -> list[Row]:
     """Rows {model, language, category, value, low, high, n}: mean scores from 0 to 10; n counts questions."""
-    return _by_model(verdicts, lambda v: v.value if isinstance(v.value, float | int) else None, seed)
+    return _by_model(verdicts, lambda v: v.value if isinstance(v.value, float | int) else None, mean_by_question, seed)
 
 
 def language_rows(verdicts: Sequence[Verdict], seed: int) -> list[Row]:
     """Rows as `score_rows`: the share of answers whose language is certain, and another than the question's."""
-    return _by_model(verdicts, lambda v: float(v.case.rule == "wrong language"), seed)
+    return _by_model(verdicts, lambda v: float(v.case.rule == "wrong language"), share_by_question, seed)
 
 
-def _by_model(verdicts: Sequence[Verdict], value_of: Callable[[Verdict], float | None], seed: int) -> list[Row]:
+def _by_model(
+    verdicts: Sequence[Verdict],
+    value_of: Callable[[Verdict], float | None],
+    estimate: Callable[[Sequence[tuple[str, float]], int], Row],
+    seed: int,
+) -> list[Row]:
     found = []
     for group in groups_of(verdicts):
         of_models: dict[str, list[tuple[str, float]]] = {}
@@ -66,7 +83,7 @@ def _by_model(verdicts: Sequence[Verdict], value_of: Callable[[Verdict], float |
             value = value_of(verdict)
             if in_group(verdict, group) and value is not None:
                 of_models.setdefault(verdict.case.models[0], []).append((verdict.case.question.key, value))
-        found += [_row(model, group, mean_by_question(values, seed)) for model, values in of_models.items()]
+        found += [_row(model, group, estimate(values, seed)) for model, values in of_models.items()]
     return found
 
 
