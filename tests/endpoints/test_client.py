@@ -23,7 +23,7 @@ from seallm.endpoints.settings import EndpointSettings
 from tests.endpoints.scripted_server import Fault, Json, ScriptedServer, question
 
 GREEDY = SamplingSettings(20, temperature=0.0)
-QUICK = EndpointSettings(concurrent_calls=8, first_wait_seconds=0.01, longest_wait_seconds=0.2, call_seconds=0.5)
+QUICK = EndpointSettings(concurrent_calls=8, first_wait_seconds=0.01, longest_wait_seconds=0.2, call_seconds=2.0)
 
 
 def calls(count: int, language: str = "") -> list[Call]:
