@@ -261,7 +261,7 @@ def _finish(out: Path, teacher: "Teacher", make: Callable[[], "Outcome"]) -> Non
     from rich.console import Console
 
     from seallm.base.artifacts import locked
-    from seallm.chat_data.made import write_outcome
+    from seallm.chat_data.made import write_cost, write_outcome
     from seallm.chat_data.make_tables import cost_table, outcome_table
 
     console = Console()
@@ -273,7 +273,8 @@ def _finish(out: Path, teacher: "Teacher", make: Callable[[], "Outcome"]) -> Non
     out.parent.mkdir(parents=True, exist_ok=True)
     with locked(out.parent, f".{out.name}.lock"):
         outcome = make()
-        write_outcome(out, outcome, teacher.meter)
+        write_outcome(out, outcome)
+        write_cost(out, outcome, teacher.meter)
     console.print(outcome_table(outcome))
     console.print(cost_table(teacher.meter, is_guess=False))
     typer.echo(f"{len(outcome.made):,} conversations written to {out}; see what was dropped beside it")

@@ -2,7 +2,7 @@
 
 out.jsonl           conversations, with `teacher`, `made_by` and the figures of their checks beside the usual fields
 out.dropped.jsonl   everything else, with `reason`: nothing is lost
-out.cost.json       calls and tokens by language
+out.cost.json       calls and tokens of this run by language
 """
 
 from collections import Counter
@@ -90,11 +90,15 @@ def read_inputs(files: Sequence[Path]) -> list[Conversation]:
     return found
 
 
-def write_outcome(out: Path, outcome: Outcome, meter: Meter) -> None:
-    """Write the three files; equal outcomes give equal bytes."""
+def write_outcome(out: Path, outcome: Outcome) -> None:
+    """Write what was made and what was not; equal outcomes give equal bytes."""
     write_json_lines(out.with_suffix(".dropped.jsonl"), (asdict(each) for each in outcome.dropped))
-    write_json(out.with_suffix(".cost.json"), {"spent": meter.rows(), "made": outcome.counts()})
     write_json_lines(out, made_rows(outcome.made))
+
+
+def write_cost(out: Path, outcome: Outcome, meter: Meter) -> None:
+    """Write what this run spent beside what it made."""
+    write_json(out.with_suffix(".cost.json"), {"spent": meter.rows(), "made": outcome.counts()})
 
 
 def made_rows(made: Iterable[Made]) -> Iterator[dict[str, Any]]:
