@@ -225,6 +225,13 @@ def test_a_server_that_wants_the_newer_name_of_the_limit_gets_it() -> None:
         assert len(server.asked) == 4
 
 
+def test_answers_in_parts_are_joined_and_thoughts_left_out() -> None:
+    parts = [{"type": "thinking", "thinking": "hm"}, {"type": "text", "text": "Yes"}, {"type": "text", "text": "!"}]
+    with ScriptedServer(lambda body: {"message": {"content": parts}, "finish_reason": "max_tokens"}) as server:
+        reply = chat_reply(Endpoint(server.address, QUICK).call_many(calls(1))[0].body or {})
+    assert (reply.text, reply.finish) == ("Yes!", "length")
+
+
 def test_a_damaged_answer_on_disk_is_asked_for_again(tmp_path: Path) -> None:
     settings = replace(QUICK, answers=tmp_path)
     with ScriptedServer(echo) as server:

@@ -41,8 +41,8 @@ class Teacher:
 
     @property
     def name(self) -> str:
-        """Of the model, as data made by it tells."""
-        return self.model.name
+        """Of the model, as data made by it tells; a rehearsal does not ask for it."""
+        return "rehearsal" if self.is_rehearsal else self.model.name
 
     @property
     def meter(self) -> Meter:
@@ -69,6 +69,8 @@ class Teacher:
         sampling = self.sampling if temperature is None else replace(self.sampling, temperature=temperature)
         if self.is_rehearsal:
             return self._rehearse(questions, expected, sampling)
+        if not questions:
+            return []
         with progress(title, len(questions), self.runtime) as task:
             answers = self.model.answer(questions, sampling, on_answer=lambda number, answer: task.advance())
         return [replace(answer, text=_THINKING.sub("", answer.text).strip()) for answer in answers]

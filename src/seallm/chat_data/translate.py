@@ -206,16 +206,18 @@ def _problem(turn: _Turn, answer: ChatAnswer, settings: TranslationSettings) -> 
 
 
 def _length_problem(turn: _Turn) -> tuple[str, str]:
-    source = without_marks(turn.marked.text).strip()
-    if len(source) < SHORT_CHARACTERS:
-        return "", ""
-    ratio = len(without_marks(turn.text).strip()) / len(source)
-    if turn.text.strip() == turn.marked.text.strip():
+    source, text = (without_marks(each).strip() for each in (turn.marked.text, turn.text))
+    if len(source) >= SHORT_CHARACTERS and source == text:
         return "not_translated", "the text came back as it was"
-    expected = relative_length(turn.language)
-    if not expected / LENGTH_FACTOR <= ratio <= expected * LENGTH_FACTOR:
-        return "length", f"{ratio:.2f} times as long as the source, where {expected:.2f} is usual"
+    if not usual_length(source, text, turn.language):
+        return "length", f"{len(text)} characters for {len(source)}"
     return "", ""
+
+
+def usual_length(source: str, text: str, language: str) -> bool:
+    """Whether a translation from English is about as long as translations into the language are; short ones always."""
+    expected = len(source) * relative_length(language)
+    return len(source) < SHORT_CHARACTERS or expected / LENGTH_FACTOR <= len(text) <= expected * LENGTH_FACTOR
 
 
 def _check_languages(turns: Sequence[_Turn]) -> None:
