@@ -11,7 +11,8 @@ from seallm.base.files import resolve_path, write_json_lines
 from seallm.base.records import write_conversations
 from seallm.base.runtime import Runtime
 from seallm.evaluate.engine import Engine
-from seallm.evaluate.safety import SafetyPrompt, read_safety_prompts, safety_rows
+from seallm.evaluate.safety import read_safety_prompts, safety_rows
+from seallm.evaluate.safety_rates import SafetyPrompt
 from seallm.model.checkpoints import load_model, load_tokenizer
 from seallm.plan import Plan, make_plan, make_runtime, run_plan
 from seallm.policies.loading import load_policy
@@ -22,6 +23,10 @@ RECIPE = Path("recipes/quickstart.toml").resolve()
 EARLIER = ("base", "corpus", "vocab", "pretrain", "hybrid")
 CHATS = ["sample:chat/knowledge.jsonl", "sample:chat/[a-z][a-z].jsonl"]
 METRICS = ("refusal_rate", "unsafe_rate", "over_refusal_rate")
+SETTINGS = (
+    "compute.threads=1",
+    "sft.epochs=6.0",
+)  # one thread is faster for a tiny model; fewer epochs than quickstart
 
 
 def run(out: Path) -> dict[str, Any]:
@@ -47,7 +52,7 @@ def run(out: Path) -> dict[str, Any]:
 
 
 def _plan(folder: Path, overrides: Sequence[str]) -> Plan:
-    return make_plan(load_recipe(RECIPE, overrides), RECIPE.parent, folder)
+    return make_plan(load_recipe(RECIPE, [*SETTINGS, *overrides]), RECIPE.parent, folder)
 
 
 def _tuned(plan: Plan, place: Path) -> Path:

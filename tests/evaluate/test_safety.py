@@ -8,7 +8,8 @@ from seallm.base.errors import DataError
 from seallm.base.interval import wilson
 from seallm.base.records import read_conversations
 from seallm.evaluate.engine import Engine
-from seallm.evaluate.safety import SafetyPrompt, read_safety_prompts, safety_rows, wording_verdict
+from seallm.evaluate.safety import read_safety_prompts, safety_rows
+from seallm.evaluate.safety_rates import SafetyPrompt, wording_verdict
 from seallm.policies.refusals import is_refusal
 from tests.evaluate.conftest import LANGUAGES
 
