@@ -106,10 +106,12 @@ def _classes(annotation: object) -> Iterator[type[BaseModel]]:
 
 def _check_stages(recipe: Recipe, path: Path) -> None:
     """Stages that need another stage's result, and conditions between sections."""
-    needs = {"vocab": "corpus", "pretrain": "corpus", "hybrid": "corpus", "prefer": "sft", "dpo": "prefer"}
+    needs = {"vocab": "corpus", "pretrain": "corpus", "hybrid": "corpus", "prefer": "sft"}
     for stage, needed in needs.items():
         if getattr(recipe, stage) is not None and getattr(recipe, needed) is None:
             raise RecipeError(f"{path}: [{stage}] needs the result of [{needed}], which the recipe does not have")
+    if recipe.dpo is not None and recipe.prefer is None and not recipe.dpo.preferences:
+        raise RecipeError(f"{path}: [dpo] needs pairs: a [prefer] section, or files named by its `preferences`")
     if recipe.vocab is not None and recipe.pretrain is None:
         raise RecipeError(
             f"{path}: [vocab] adds tokens that only [pretrain] can teach the model; add it or leave [vocab] out"

@@ -226,8 +226,28 @@ class Sft(Section):
 class Dpo(Section):
     """Direct preference optimisation with the prompt computed once and the reference's log-probabilities cached."""
 
+    preferences: list[InputPath] = []
+    """JSONL or Parquet files of preferences (TRL's formats), trained on with the pairs of [prefer] or without it."""
+    held_out_share: Share = 0.2
+    """Share of the prompts of `preferences` whose pairs are kept apart to measure on; [prefer] keeps its own."""
+    objective: Literal["dpo", "ipo", "simpo"] = "dpo"
+    """DPO's sigmoid, IPO's square (does not push margins without end), or SimPO (per token, without a reference)."""
     beta: PositiveFloat = 0.1
-    """Strength of the pull towards the reference."""
+    """Strength of the pull towards the reference; with `simpo`, and where lengths are normalised, take 1 to 10."""
+    length_normalised: bool = False
+    """Compare log-probabilities per token in place of sums, so that length alone gains nothing; `simpo` always does."""
+    label_smoothing: Annotated[float, Field(ge=0, lt=0.5)] = 0.0
+    """Share of the verdicts that are taken to be wrong (not `ipo`)."""
+    target_margin: Annotated[float, Field(ge=0)] = 0.5
+    """Margin of the rewards that `simpo` aims at."""
+    sft_weight: Annotated[float, Field(ge=0)] = 0.0
+    """Weight of a supervised term on the chosen answer (its loss per token), which keeps its likelihood up."""
+    max_chosen_fall: PositiveFloat = 0.5
+    """Nats a token that the mean log-probability of held-out chosen answers may fall below the reference's."""
+    on_chosen_fall: Literal["warn", "stop"] = "warn"
+    """What happens where it falls further: the accuracy's sentence says so, or training stops with an error."""
+    evaluate_every_steps: Positive = 50
+    """Steps between two measurements on held-out pairs, the first 256 of them."""
     epochs: PositiveFloat = 1.0
     """Passes over the pairs."""
     batch_pairs: Positive = 16

@@ -25,8 +25,8 @@ from seallm.model.local_chat_model import LocalChatModel
 from seallm.model.prompt_format import PromptFormat
 from seallm.model.scoring import continuation_log_likelihoods
 from seallm.serve.engine import Engine
-from seallm.serve.guard import GuardSettings
 from seallm.serve.http import ServerSettings
+from seallm.web.guard import GuardSettings
 from tests.endpoints.scripted_server import Json, ScriptedServer, question
 from tests.model.conftest import build_tokenizer
 from tests.serve.live_server import live_server

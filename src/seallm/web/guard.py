@@ -2,7 +2,7 @@
 
 A page on another site must not reach a server on this machine: neither by a name that its owner points at 127.0.0.1
 (DNS rebinding: the Host header gives it away) nor by posting from a visitor's browser (the Origin header does).
-Everything but the chat page and /health needs the key, where there is one.
+Everything but the page itself and /health needs the key, where there is one.
 """
 
 import asyncio
@@ -15,10 +15,10 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from seallm.serve.schema import ErrorBody, error_detail
+from seallm.web.refusals import error_response
 
 LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "[::1]"})
-OPEN_PATHS = frozenset({"/", "/page.css", "/page.js", "/health"})
+OPEN_PATHS = frozenset({"/", "/page.css", "/page.js", "/look.css", "/scripts.js", "/health"})
 SECURITY_HEADERS = {
     "content-security-policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
@@ -55,12 +55,6 @@ def is_loopback(host: str) -> bool:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
-
-
-def error_response(status: int, message: str, code: str, headers: dict[str, str] | None = None) -> JSONResponse:
-    """A refusal as OpenAI's clients read it."""
-    body = ErrorBody(error=error_detail(status, message, code))
-    return JSONResponse(body.model_dump(), status, headers)
 
 
 class Guard:
