@@ -17,7 +17,8 @@ from seallm.evaluate.report_results import metric_name, safety_figures
 from seallm.evaluate.report_text import quantity, span
 
 SIDE = 300.0  # pixels
-_MARGIN = (52.0, 14.0, 46.0, 130.0)  # left, top, bottom, right: labels of axes and models
+_LEFT, _TOP, _BOTTOM = 52.0, 14.0, 46.0  # room for the labels of axes
+_CHARACTER = 7.0  # about the width of a letter of a model's name
 _STYLE = """
 svg{--k0:#2a8fd0;--k1:#cf5a00;--k2:#00835f;--k3:#8a3a8f;background:#fff}
 text{font:400 11px/1 system-ui,sans-serif;fill:#565e6c}.who{fill:#1a2230;font-weight:600}
@@ -70,22 +71,27 @@ def _rest(estimate: Figures) -> Figures:
 def safety_map(points: Sequence[Figures], key_of: KeyOf = model_key) -> Markup:
     """The map, for a page that has the colours of models."""
     return element(
-        "svg", *_drawn(points, key_of), class_="safety-map", viewBox=_view(), role="img", aria_label=_title(points)
+        "svg",
+        *_drawn(points, key_of),
+        class_="safety-map",
+        viewBox=_view(points),
+        role="img",
+        aria_label=_title(points),
     )
 
 
 def safety_map_file(points: Sequence[Figures]) -> str:
     """The map as an SVG file of its own."""
     key_of = numbered_keys([point["model"] for point in points])
-    left, top, bottom, right = _MARGIN
+    width, height = _size(points)
     drawn = element(
         "svg",
         element("style", Markup(_STYLE)),  # constant
         *_drawn(points, key_of),
         xmlns="http://www.w3.org/2000/svg",
-        viewBox=_view(),
-        width=left + SIDE + right,
-        height=top + SIDE + bottom,
+        viewBox=_view(points),
+        width=width,
+        height=height,
         role="img",
         aria_label=_title(points),
     )
@@ -100,9 +106,15 @@ def draw_safety(rows: Sequence[Figures], out: Path) -> None:
         write_text(out / "safety.svg", safety_map_file(points))
 
 
-def _view() -> str:
-    left, top, bottom, right = _MARGIN
-    return f"{-left:g} {-top:g} {left + SIDE + right:g} {top + SIDE + bottom:g}"
+def _size(points: Sequence[Figures]) -> tuple[float, float]:
+    """Width and height, with room for the longest name."""
+    longest = max((len(point["model"]) for point in points), default=0)
+    return _LEFT + SIDE + 24 + _CHARACTER * longest, _TOP + SIDE + _BOTTOM
+
+
+def _view(points: Sequence[Figures]) -> str:
+    width, height = _size(points)
+    return f"{-_LEFT:g} {-_TOP:g} {width:g} {height:g}"
 
 
 def _title(points: Sequence[Figures]) -> str:
