@@ -60,7 +60,7 @@ def check_recipe(values: dict[str, Any], overrides: Sequence[str], path: Path) -
         raise RecipeError(f"{path}: " + "; ".join(explain(e, Recipe) for e in error.errors())) from None
     use_language_files([resolve_path(file, path.parent) for file in recipe.language_files])
     load_languages(tuple(recipe.languages))
-    for stage in (recipe.hybrid, recipe.sft):
+    for stage in (recipe.hybrid, recipe.sft, recipe.evaluate):
         if stage is not None and stage.policy is not None:
             load_policy(stage.policy, path.parent)  # what is wrong with it is told before anything is run
     _check_stages(recipe, path)

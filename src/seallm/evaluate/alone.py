@@ -3,6 +3,7 @@
     OUT/report.json                  settings, models, figures, what is missing: all that is needed to do it again
     OUT/report.md                    the same as tables, one column a model
     OUT/submission.<model>.<task>.csv    answers to benchmarks whose authors keep the right ones
+    OUT/safety.svg                   safety against helpfulness, where tasks have harmful and harmless prompts
     OUT/parts/<model>.<task>.json    finished scores; kept, and used again where nothing of them has changed
 
 A part is known again by what made it: the model's files, the task files, the rows of the data, and the settings. So the
@@ -22,8 +23,11 @@ from seallm.base.runtime import Runtime, progress, seed_everything
 from seallm.evaluate.differences import differences
 from seallm.evaluate.figure_table import markdown
 from seallm.evaluate.harness import Limits, Tasks, offline
-from seallm.evaluate.metrics import SUBMISSION, chrf_signature
+from seallm.evaluate.metrics import KEPT, chrf_signature
 from seallm.evaluate.published_figures import beside, read_published
+from seallm.evaluate.safety_answers import Answered, answered
+from seallm.evaluate.safety_judge import Ask, judge_answers, judged_rows
+from seallm.evaluate.safety_plot import draw_safety
 from seallm.evaluate.subjects import (
     Bar,
     Measurement,
@@ -50,6 +54,21 @@ class Candidate:
     folder: Path
 
 
+@dataclass(frozen=True)
+class Extras:
+    """What a report has beside the figures of the tasks.
+
+    Attributes:
+        published: figures to set beside, as `read_published` knows them.
+        safety_judge: reads the answers to safety tasks, beside the rules.
+        show_prompts: put the prompts and answers of safety tasks into `report.json`.
+    """
+
+    published: Sequence[str] = ()
+    safety_judge: Ask | None = None
+    show_prompts: bool = False
+
+
 def evaluate_models(
     candidates: Sequence[Candidate],
     settings: Evaluate,
@@ -58,7 +77,7 @@ def evaluate_models(
     runtime: Runtime,
     *,
     chat: bool | None = None,
-    compare: Sequence[str] = (),
+    extras: Extras = Extras(),
 ) -> dict[str, Any]:
     """Evaluate models, and write the report.
 
@@ -69,7 +88,7 @@ def evaluate_models(
         out: folder of the report, made where it is missing.
         runtime: the machine.
         chat: prompts in the chat format; absent: for models whose tokenizer has it.
-        compare: published figures to set beside, as `read_published` knows them.
+        extras: what else the report has.
 
     Returns:
         The report, as written to `report.json`.
@@ -82,7 +101,7 @@ def evaluate_models(
     seed_everything(SEED)
     for candidate in candidates:
         check_folder(candidate.folder)
-    published = [row for name in compare for row in read_published(name)]
+    published = [row for name in extras.published for row in read_published(name)]
     with locked(out), offline():
         tasks, missing = _read(settings, languages)
         limits = Limits(settings.limit, settings.generation_limit or settings.limit)
@@ -103,11 +122,32 @@ def evaluate_models(
             **_figures(subjects, found, tasks, published),
             "missing": missing,
         }
+        _add_safety(report, _answered(subjects, found, tasks), extras)
         for subject, done in zip(subjects, found, strict=True):
             write_submissions(subject, done, tasks, out)
         write_json(out / "report.json", report)
         write_text(out / "report.md", markdown(report))
+        draw_safety(report["rows"], out)
     return report
+
+
+def _answered(subjects: Sequence[Subject], parts: Sequence[Mapping[str, Part]], tasks: Tasks) -> list[Answered]:
+    return [
+        item
+        for of, done in zip(subjects, parts, strict=True)
+        for part in done.values()
+        for item in answered(of.name, part["rows"], tasks)
+    ]
+
+
+def _add_safety(report: dict[str, Any], items: Sequence[Answered], extras: Extras) -> None:
+    """What a judge says of the answers to safety tasks; prompts and answers themselves only on wish."""
+    if extras.safety_judge is not None and items:
+        verdicts = judge_answers(items, extras.safety_judge)
+        report["rows"] += judged_rows(items, verdicts)
+        report["safety_judge"] = {verdict: verdicts.count(verdict) for verdict in sorted(set(verdicts))}
+    if extras.show_prompts:
+        report["safety_answers"] = [item.row() for item in items]
 
 
 def _figures(
@@ -115,7 +155,7 @@ def _figures(
 ) -> dict[str, Any]:
     rows = [row for of, done in zip(subjects, parts, strict=True) for row in model_figures(of, done, tasks)]
     scored = {
-        of.name: [row for part in done.values() for row in part["rows"] if row["metric"] != SUBMISSION]
+        of.name: [row for part in done.values() for row in part["rows"] if row["metric"] not in KEPT]
         for of, done in zip(subjects, parts, strict=True)
     }
     return {
