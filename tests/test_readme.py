@@ -7,8 +7,9 @@ import pytest
 from typer.testing import CliRunner
 
 from seallm.cli import app
-from seallm.plan import KINDS, make_plan
+from seallm.plan import make_plan
 from seallm.recipe_file import load_recipe
+from seallm.stage_kinds import KINDS
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -33,6 +33,7 @@ class SamplingSettings:
     Attributes:
         max_new_tokens: longest answer, its stop token included.
         temperature: 0 takes the most probable token.
+        temperatures: where there are any, the answers to a prompt take turns at these.
         top_p: sample among the most probable tokens that together have this probability (Holtzman et al. 2020).
         seed: seed of all answers.
     """
@@ -41,6 +42,7 @@ class SamplingSettings:
     temperature: float = 1.0
     top_p: float = 1.0
     seed: int = 0
+    temperatures: tuple[float, ...] = ()
 
 
 def generate(
@@ -81,7 +83,7 @@ def generate(
             numbers = range(first, min(first + batch_sequences, num_return))
             rows = [(prompt, answer) for prompt in some for answer in numbers]
             noise = _noise([(first_prompt + prompt, answer) for prompt, answer in rows], settings)
-            batch = _Batch(model, prefill, len(numbers), noise, settings)
+            batch = _Batch(model, prefill, len(numbers), noise, settings, [answer for _, answer in rows])
             for step in _run(batch, [limits[prompt] for prompt, _ in rows], frozenset(stop_ids)):
                 for row, token_id in step:
                     prompt, answer = rows[row]
@@ -98,7 +100,7 @@ def stream(
         ModelError: as `generate`.
     """
     limits = _limits(model, [prompt], settings)
-    batch = _Batch(model, _prefill(model, [prompt]), 1, _noise([(0, 0)], settings), settings)
+    batch = _Batch(model, _prefill(model, [prompt]), 1, _noise([(0, 0)], settings), settings, [0])
     for step in _run(batch, limits, frozenset(stop_ids)):
         yield step[0][1]
 
@@ -117,7 +119,7 @@ def _limits(model: PreTrainedModel, prompts: Sequence[Sequence[int]], settings: 
 
 def _noise(rows: Sequence[tuple[int, int]], settings: SamplingSettings) -> torch.Tensor:
     """Uniform numbers (B, max_new_tokens), each row from a generator of its own."""
-    if settings.temperature == 0:
+    if settings.temperature == 0 and not settings.temperatures:
         return torch.empty(len(rows), settings.max_new_tokens)
     seeds = ((settings.seed % 2**64, prompt, answer) for prompt, answer in rows)
     drawn = [np.random.default_rng(seed).random(settings.max_new_tokens, dtype=np.float32) for seed in seeds]
@@ -158,10 +160,19 @@ class _Batch:
     """Rows that are decoded together, one id each a step."""
 
     def __init__(
-        self, model: PreTrainedModel, prefill: _Prefill, repeats: int, noise: torch.Tensor, settings: SamplingSettings
+        self,
+        model: PreTrainedModel,
+        prefill: _Prefill,
+        repeats: int,
+        noise: torch.Tensor,
+        settings: SamplingSettings,
+        answers: Sequence[int],
     ) -> None:
         self.model, self.settings, self.step = model, settings, 0
         self.noise = noise.to(model.device)
+        turns = settings.temperatures
+        drawn = [turns[answer % len(turns)] for answer in answers] if turns else [settings.temperature] * len(answers)
+        self.temperatures = torch.tensor(drawn, device=model.device).unsqueeze(1)  # (B, 1)
         with torch.inference_mode():
             self.logits = prefill.logits.repeat_interleave(repeats, dim=0)
             self.positions = prefill.lengths.repeat_interleave(repeats, dim=0)  # (B, 1) of the next token
@@ -174,12 +185,12 @@ class _Batch:
     @torch.inference_mode()
     def draw(self) -> torch.Tensor:
         """The next id of each row (B)."""
-        return _draw(self.logits, self.settings, self.noise[:, self.step])
+        return _draw(self.logits, self.settings, self.noise[:, self.step], self.temperatures)
 
     @torch.inference_mode()
     def keep(self, rows: torch.Tensor) -> None:
         """Drop all other rows."""
-        self.noise, self.positions = self.noise[rows], self.positions[rows]
+        self.noise, self.positions, self.temperatures = self.noise[rows], self.positions[rows], self.temperatures[rows]
         self.mask = None if self.mask is None else self.mask[rows]
         self.cache.batch_select_indices(rows)
 
@@ -218,11 +229,13 @@ def _run(batch: _Batch, limits: Sequence[int], stop_ids: frozenset[int]) -> Iter
         batch.advance(ids)
 
 
-def _draw(logits: torch.Tensor, settings: SamplingSettings, noise: torch.Tensor) -> torch.Tensor:
-    """Ids (B) from logits (B, V) and one uniform number a row (B)."""
-    if settings.temperature == 0:
+def _draw(
+    logits: torch.Tensor, settings: SamplingSettings, noise: torch.Tensor, temperatures: torch.Tensor
+) -> torch.Tensor:
+    """Ids (B) from logits (B, V), one uniform number a row (B) and each row's temperature (B, 1)."""
+    if not bool((temperatures > 0).any()):
         return logits.argmax(dim=-1)
-    probabilities = (logits.float() / settings.temperature).softmax(dim=-1)
+    probabilities = (logits.float() / temperatures.clamp(min=1e-6)).softmax(dim=-1)
     if settings.top_p >= 1:
         return _invert(probabilities, noise)
     least = _nucleus_edge(probabilities, settings.top_p)

@@ -63,7 +63,7 @@ class _Row:
 
 
 def next_token_log_probabilities(
-    model: PreTrainedModel, sequences: Sequence[Sequence[int]], targets: Sequence[int], batch_tokens: int
+    model: PreTrainedModel, sequences: Sequence[list[int]], targets: Sequence[int], batch_tokens: int
 ) -> npt.NDArray[np.float64]:
     """Natural-log probability of each target as the next token after each sequence.
 
@@ -98,7 +98,7 @@ def next_token_log_probabilities(
     return found
 
 
-def _shared_by_all(sequences: Sequence[Sequence[int]]) -> int:
+def _shared_by_all(sequences: Sequence[list[int]]) -> int:
     """First tokens common to all sequences, the last one of each left out, for its logits are read."""
     if len(sequences) < 2:
         return 0
@@ -114,11 +114,11 @@ def _common(first: Sequence[int], second: Sequence[int]) -> int:
     return min(len(first), len(second))
 
 
-def _rows(sequences: Sequence[Sequence[int]], shared: int, limit: int) -> Iterator[_Row]:
+def _rows(sequences: Sequence[list[int]], shared: int, limit: int) -> Iterator[_Row]:
     """Sorted sequences in rows of at most `limit` tokens, each at least one sequence."""
     row = _Row()
     order = sorted(range(len(sequences)), key=lambda number: sequences[number])
-    before: Sequence[int] = ()
+    before: list[int] = []
     for number in order:
         sequence = sequences[number]
         common = max(shared, min(_common(before, sequence), len(sequence))) if row.paths else shared
