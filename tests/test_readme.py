@@ -58,5 +58,5 @@ def test_its_links_and_folders_exist() -> None:
 
 
 def test_its_stage_folders_are_those_of_a_run() -> None:
-    numbered = {f"{number:02d}-{kind.name}" for number, kind in enumerate(KINDS, 1)}
+    numbered = {f"{number:02d}-{kind.name}" for number, kind in enumerate(KINDS)}
     assert set(re.findall(r"\d\d-[a-z]+", README)) <= numbered

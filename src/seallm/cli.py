@@ -13,6 +13,7 @@ import typer
 from seallm import __version__
 from seallm.base.errors import SeallmError, workspace_error
 from seallm.base.runtime import calm_threads, own_place, return_memory
+from seallm.chat_data_verbs import chat_data_app
 from seallm.corpus_verbs import app as corpus_app
 from seallm.evaluate_verbs import app as evaluate_app
 from seallm.train_verbs import app as train_app
@@ -31,6 +32,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
+app.add_typer(chat_data_app)
 app.add_typer(corpus_app)
 app.add_typer(evaluate_app)
 app.add_typer(train_app)

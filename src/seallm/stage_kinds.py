@@ -48,13 +48,16 @@ def section_of(stage: str) -> str:
 
 
 KINDS = (
+    StageKind("instructions", "seallm.chat_data.stage:run", uses_languages=True),
     StageKind("base", "seallm.train.base:run", version=2),
     StageKind("corpus", "seallm.corpus.build:run", uses_languages=True, version=4),
     StageKind("vocab", "seallm.vocab.stage:run", ("base", "corpus"), version=3),
     StageKind("pretrain", "seallm.train.pretrain:run", ("model", "corpus", "vocab"), version=3),
-    StageKind("hybrid", "seallm.train.hybrid:run", ("model", "corpus"), version=2),
-    StageKind("sft", "seallm.train.sft:run", ("model",), uses_languages=True, version=2),
-    StageKind("prefer", "seallm.prefer.stage:run", ("model",), True, version=3, reads_setting="weaker_models"),
+    StageKind("hybrid", "seallm.train.hybrid:run", ("model", "corpus", "instructions"), version=2),
+    StageKind("sft", "seallm.train.sft:run", ("model", "instructions"), uses_languages=True, version=2),
+    StageKind(
+        "prefer", "seallm.prefer.stage:run", ("model", "instructions"), True, version=3, reads_setting="weaker_models"
+    ),
     StageKind("dpo", "seallm.train.dpo:run", ("model", "prefer"), version=3),
     StageKind("evaluate", "seallm.evaluate.stage:run", ("corpus", "vocab", *MODEL_STAGES), version=3),
     StageKind(
@@ -65,9 +68,9 @@ KINDS = (
 
 def kinds_of(recipe: Recipe) -> Iterator[tuple[int, StageKind]]:
     """All stages in running order with the numbers of their folders; a round keeps the numbers of the first one."""
-    for number, kind in enumerate(KINDS, 1):
+    for number, kind in enumerate(KINDS):
         yield number, kind
         for round_number in range(2, recipe.prefer.rounds + 1) if kind.name == "dpo" and recipe.prefer else ():
             for again in (number - 1, number):
-                first = KINDS[again - 1]
+                first = KINDS[again]
                 yield again, replace(first, name=f"{first.name}{round_number}", round_number=round_number)

@@ -75,7 +75,7 @@ def run(settings: Prefer, context: StageContext) -> None:
 
 
 def _prompts(settings: Prefer, context: StageContext) -> list[Prompt]:
-    conversations, bad = _read(context.files(settings.conversations))
+    conversations, bad = _read(context.conversations(settings.conversations, "sft"))
     prompts, left_out = choose_prompts(
         conversations, context.languages, settings.max_prompts, context.seed, round_number=context.round_number
     )
