@@ -24,6 +24,7 @@ STAGE_PACKAGES = {"corpus", "vocab", "train", "prefer", "evaluate", "serve"}
 MAY_IMPORT: dict[str, set[str]] = {
     "base": set(),
     "canonical": set(),
+    "endpoints": {"base"},
     "languages": {"base"},
     "recipe_section": {"base"},
     "recipe_corpus": {"base", "recipe_section"},
@@ -43,7 +44,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "estimate": FLOOR,
     "corpus": FLOOR,
     "vocab": FLOOR,
-    "model": FLOOR,
+    "model": FLOOR | {"endpoints"},
     "train": FLOOR | {"model"},
     "prefer": FLOOR | {"model", "corpus"},
     "chat_data": FLOOR | {"corpus", "model"},
@@ -57,7 +58,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "many_values": set(),
     "chat_data_verbs": FLOOR | {"plan", "recipe_file", "chat_data", "many_values"},
     "corpus_verbs": FLOOR | {"plan", "recipe_file", "corpus", "many_values"},
-    "evaluate_verbs": FLOOR | {"plan", "recipe_file", "evaluate", "serve", "many_values"},
+    "evaluate_verbs": FLOOR | {"plan", "recipe_file", "evaluate", "model", "many_values"},
     "parallel_folder": FLOOR | {"corpus", "vocab"},
     "vocab_inputs": FLOOR | {"corpus", "vocab", "parallel_folder"},
     "vocab_alone": FLOOR | {"plan", "stage_kinds", "recipe_file", "vocab", "parallel_folder", "vocab_inputs"},
@@ -84,6 +85,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 WITHOUT_TORCH = (
     "base",
     "canonical",
+    "endpoints",
     "languages",
     "recipe",
     "recipe_instructions",

@@ -80,7 +80,7 @@ def evaluate(
 def _candidates(places: list[str]) -> "list[Candidate]":
     from seallm.base.hub import is_hub_id
     from seallm.evaluate.alone import Candidate
-    from seallm.serve.places import find_model
+    from seallm.model.places import find_model
 
     found: list[Candidate] = []
     for place in places:

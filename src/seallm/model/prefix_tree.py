@@ -14,11 +14,12 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 import torch
-from transformers import PreTrainedModel
+from transformers import Cache, PreTrainedModel
 
 from seallm.base.errors import ModelError
 from seallm.model.head import sum_log_probabilities
-from seallm.model.kv_cache import new_cache, shared_rows
+from seallm.model.kv_cache import shared_rows
+from seallm.model.shared_prefixes import has_short_window, prefix_cache
 
 ROW_TOKENS = 768  # attention is computed over whole rows: longer ones cost more than the beginnings they spare
 MIN_SHARED_TOKENS = 8  # fewer are not worth a forward of their own
@@ -87,11 +88,10 @@ def next_token_log_probabilities(
                 "model's positions. Shorten it"
             )
     found = np.zeros((len(sequences), len(targets)))
-    window = getattr(config, "sliding_window", None)
-    is_cut = window is not None and any(len(sequence) > window for sequence in sequences)  # our masks know no windows
+    is_cut = has_short_window(model, max(map(len, sequences), default=0))  # our masks know no windows
     shared = 0 if is_cut else _shared_by_all(sequences)
     rows = list(_rows(sequences, shared, 0 if is_cut else ROW_TOKENS))
-    cache = _cache(model, sequences[0][:shared]) if shared else None
+    cache = prefix_cache(model, sequences[0][:shared]) if shared else None
     for batch in _batches(rows, shared, batch_tokens):
         owners = [owner for row in batch for owner in row.owners]
         found[owners] = _score(model, batch, targets, shared, cache)
@@ -145,15 +145,8 @@ def _batches(rows: list[_Row], shared: int, batch_tokens: int) -> Iterator[list[
 
 
 @torch.inference_mode()
-def _cache(model: PreTrainedModel, prefix: Sequence[int]) -> object:
-    cache = new_cache(model)
-    model.base_model(torch.tensor([list(prefix)], device=model.device), past_key_values=cache, use_cache=True)
-    return cache
-
-
-@torch.inference_mode()
 def _score(
-    model: PreTrainedModel, batch: Sequence[_Row], targets: Sequence[int], shared: int, cache: object | None
+    model: PreTrainedModel, batch: Sequence[_Row], targets: Sequence[int], shared: int, cache: Cache | None
 ) -> npt.NDArray[np.float64]:
     """Log-probabilities (sequences of the batch, targets)."""
     width, device = len(batch[0].ids), model.device

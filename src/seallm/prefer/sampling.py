@@ -141,9 +141,9 @@ def _draw(
     fitting = [number for number, variants in enumerate(ids) if max(map(len, variants)) <= room]
     for turn in range(len(systems)):
         numbers = range(turn, count, len(systems))  # of the answers that have this system prompt
-        temperatures = tuple(settings.temperatures[n % len(settings.temperatures)] for n in numbers)
         seed = int(fingerprint([context.seed, context.round_number, name, turn])[:8], 16)
-        sampling = SamplingSettings(settings.max_new_tokens, 1.0, settings.top_p, seed, temperatures)
+        temperatures = (settings.temperatures[n % len(settings.temperatures)] for n in numbers)
+        sampling = [SamplingSettings(settings.max_new_tokens, t, settings.top_p, seed) for t in temperatures]
         found = generate(
             model,
             [ids[n][turn] for n in fitting],
@@ -151,7 +151,7 @@ def _draw(
             sampling,
             settings.batch_sequences,
             len(numbers),
-            first_prompt=first,
+            first_prompt=[first + n for n in fitting],
         )
         for n, answers in zip(fitting, found, strict=True):
             drawn[n] += [(chat.decode(answer).strip(), answer[-1] == chat.end_id) for answer in answers]
