@@ -21,7 +21,7 @@ from seallm.model.head import sum_log_probabilities
 from seallm.model.kv_cache import shared_rows
 from seallm.model.shared_prefixes import has_short_window, prefix_cache
 
-ROW_TOKENS = 768  # attention is computed over whole rows: longer ones cost more than the beginnings they spare
+MIN_ROW_TOKENS, MAX_ROW_TOKENS = 256, 1_024
 MIN_SHARED_TOKENS = 8  # fewer are not worth a forward of their own
 
 
@@ -57,8 +57,9 @@ class _Row:
         known = 0
         for path in self.paths:
             new = int(np.searchsorted(path, known))  # places before are of an earlier sequence
-            for place in range(new, len(path)):
-                seen[path[place], path[:place]] = True
+            own = path[new:]
+            seen[own[:, None], path[:new]] = True
+            seen[own[:, None], own] = np.tri(len(own), dtype=np.bool_)
             known = max(known, int(path[-1]) + 1)
         return seen
 
@@ -90,12 +91,17 @@ def next_token_log_probabilities(
     found = np.zeros((len(sequences), len(targets)))
     is_cut = has_short_window(model, max(map(len, sequences), default=0))  # our masks know no windows
     shared = 0 if is_cut else _shared_by_all(sequences)
-    rows = list(_rows(sequences, shared, 0 if is_cut else ROW_TOKENS))
+    rows = list(_rows(sequences, shared, 0 if is_cut else row_tokens(config.hidden_size)))
     cache = prefix_cache(model, sequences[0][:shared]) if shared else None
     for batch in _batches(rows, shared, batch_tokens):
         owners = [owner for row in batch for owner in row.owners]
         found[owners] = _score(model, batch, targets, shared, cache)
     return found
+
+
+def row_tokens(hidden_size: int) -> int:
+    """Longest row worth having: attention costs by the length of whole rows, everything else by the model's width."""
+    return min(MAX_ROW_TOKENS, max(MIN_ROW_TOKENS, hidden_size))
 
 
 def _shared_by_all(sequences: Sequence[list[int]]) -> int:
@@ -108,10 +114,12 @@ def _shared_by_all(sequences: Sequence[list[int]]) -> int:
 
 
 def _common(first: Sequence[int], second: Sequence[int]) -> int:
-    for place, (a, b) in enumerate(zip(first, second, strict=False)):
-        if a != b:
-            return place
-    return min(len(first), len(second))
+    """Number of equal first tokens, by bisection: slices are compared much faster than items."""
+    low, high = 0, min(len(first), len(second))
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if first[low:middle] == second[low:middle] else (low, middle - 1)
+    return low
 
 
 def _rows(sequences: Sequence[list[int]], shared: int, limit: int) -> Iterator[_Row]:
