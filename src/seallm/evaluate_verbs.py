@@ -96,8 +96,7 @@ def _candidates(places: list[str]) -> "list[Candidate]":
 
 def _from_hub(name: str) -> Path:
     from seallm.base.errors import DataError, ModelError
-    from seallm.base.hub import download
-    from seallm.evaluate.alone import MODEL_FILES
+    from seallm.base.hub import MODEL_FILES, download
 
     try:
         return download(name, MODEL_FILES)

@@ -276,9 +276,18 @@ def bits_panel(row: Figures, x: Axis, y: Axis, css: str, title: str, height: int
 
 
 def radar(
-    axes: Sequence[Figures], models: Sequence[str], names: Sequence[str], title: str, key_of: KeyOf = model_key
+    axes: Sequence[Figures],
+    models: Sequence[str],
+    names: Sequence[str],
+    title: str,
+    *,
+    points_of_whole: float | None = None,
+    key_of: KeyOf = model_key,
 ) -> Markup:
-    """One polygon a model, from zero at the centre to the labelled rim; dashed is chance, if all corners have one."""
+    """One polygon a model, from zero at the centre to the labelled rim; dashed is chance, if all corners have one.
+
+    Values are shares of a whole; rings are labelled in per cent, or in points where the whole is so many.
+    """
     corners = [2 * math.pi * k / len(axes) - math.pi / 2 for k in range(len(axes))]
     highest = max(axis["models"][model]["value"] for axis in axes for model in models)
     rim = next((level for level in (0.25, 0.5, 0.75) if level >= highest), 1.0)
@@ -301,7 +310,9 @@ def radar(
         marks = [mark(key_of(model), _coordinate(a), b) for a, b in points(values)]
         drawn.append(element("g", polygon(values, "area"), *marks, class_=f"m-{key_of(model)}"))
     for share in (0.5, 1.0):
-        text = quantity(rim * share, "share", digits=0 if rim * share * 100 % 1 == 0 else 1)
+        level = rim * share
+        text = quantity(level, "share", digits=0 if level * 100 % 1 == 0 else 1)
+        text = text if points_of_whole is None else f"{level * points_of_whole:g}"
         drawn.append(element("text", text, class_="ring", x=4, y=4 - RADAR_RADIUS * share))
     return element("svg", *drawn, class_="radar", viewBox="-190 -140 380 280", role="img", aria_label=title)
 
