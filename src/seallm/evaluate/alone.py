@@ -1,7 +1,7 @@
 """Any models and any tasks in; `report.json` and `report.md` out, without a recipe: figures with n and 95 % intervals.
 
     OUT/report.json                  settings, models, figures, what is missing: all that is needed to do it again
-    OUT/report.md                    the same as tables, one column a model
+    OUT/report.md, report.html       the same as tables, one column a model; and as a page with charts
     OUT/submission.<model>.<task>.csv    answers to benchmarks whose authors keep the right ones
     OUT/parts/<model>.<task>.json    finished scores; kept, and used again where nothing of them has changed
 
@@ -19,6 +19,7 @@ from seallm.base.errors import DataError
 from seallm.base.files import file_fingerprint, fingerprint, write_json, write_text
 from seallm.base.hub import MODEL_FILES
 from seallm.base.runtime import Runtime, progress, seed_everything
+from seallm.evaluate.comparison_page import comparison_page
 from seallm.evaluate.differences import differences
 from seallm.evaluate.figure_table import markdown
 from seallm.evaluate.harness import Limits, Tasks, offline
@@ -107,6 +108,7 @@ def evaluate_models(
             write_submissions(subject, done, tasks, out)
         write_json(out / "report.json", report)
         write_text(out / "report.md", markdown(report))
+        write_text(out / "report.html", comparison_page(report))
     return report
 
 
