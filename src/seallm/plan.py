@@ -59,7 +59,7 @@ KINDS = (
     StageKind("dpo", "seallm.train.dpo:run", ("model", "prefer"), version=3),
     StageKind("evaluate", "seallm.evaluate.stage:run", ("corpus", "vocab", *MODEL_STAGES), version=3),
     StageKind(
-        "report", "seallm.evaluate.report:run", ("corpus", "vocab", *MODEL_STAGES, "prefer", "evaluate"), version=2
+        "report", "seallm.evaluate.report:run", ("corpus", "vocab", *MODEL_STAGES, "prefer", "evaluate"), version=3
     ),
 )
 

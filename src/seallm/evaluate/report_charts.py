@@ -99,7 +99,7 @@ def curve(points: Sequence[Figures], axis: Axis, css: str, title: str) -> Markup
     width = (last - first) or 1
 
     def across(step: float) -> float:
-        return 100 * (step - first) / width
+        return 100.0 * float(step - first) / width
 
     def level(value: float) -> float:
         return CURVE_HEIGHT * (1 - axis.at(value) / 100)
