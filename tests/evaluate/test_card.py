@@ -79,7 +79,7 @@ def test_what_the_run_knows_and_what_it_does_not(inputs: dict[str, Path], tmp_pa
         "82.0 %",  # refusals
         "DPO improved 16 to 21 of 30.",
         "1,500 tokens before, 4,500 after",
-        "English was forgotten in part: 2.100 bits per byte before, 2.140 after.",
+        "English was forgotten in part: 2.100 bits per byte before, 2.144 after.",
         "No review by native speakers is recorded",
         TEMPLATE,
         "energy and emissions were not measured",
