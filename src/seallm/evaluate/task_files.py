@@ -75,7 +75,7 @@ def _config(name: str, family: Family, code: str, as_text: bool = False) -> Conf
         "fetch": family.get("fetch", "").format(**place),
         "id_prefix": family.get("id_prefix", "").format(**place),
     }
-    settings |= {key: family[key] for key in ("columns", "gold_is", "labels", "header") if key in family}
+    settings |= {key: family[key] for key in ("columns", "gold_is", "labels", "header", "only") if key in family}
     if "label_words" in family:
         settings["label_words"] = family["label_words"][code]
     config = _frame(f"{group}_{code}", group, code, "choice" if as_text else template, settings)
