@@ -144,6 +144,22 @@ def _check_stages(recipe: Recipe, path: Path) -> None:
         _check_mixture(mixture, recipe.languages, path)
     if recipe.sft is not None:
         _check_languages("sft.language_caps", recipe.sft.language_caps, recipe.languages, path)
+    _check_conversations(recipe, path)
+
+
+def _check_conversations(recipe: Recipe, path: Path) -> None:
+    """Conversations come from [instructions], or else from files that the stages name."""
+    for name, stage in (("hybrid", recipe.hybrid), ("sft", recipe.sft), ("prefer", recipe.prefer)):
+        if stage is not None and recipe.instructions is None and not stage.conversations:
+            raise RecipeError(f"{path}: `{name}.conversations` is missing; name files, or add [instructions]")
+        if stage is not None and recipe.instructions is not None and stage.conversations:
+            raise RecipeError(
+                f"{path}: [{name}] takes its conversations from [instructions]. Leave `{name}.conversations` out, and "
+                "name its files in [[instructions.sources]]"
+            )
+    if recipe.instructions is not None:
+        caps = recipe.instructions.language_caps
+        _check_languages("instructions.language_caps", caps, recipe.languages, path)
 
 
 def _check_mixture(mixture: Mixture, languages: Sequence[str], path: Path) -> None:
@@ -177,6 +193,9 @@ def input_paths(section: BaseModel) -> Iterator[str]:
         value = getattr(section, name)
         if isinstance(value, BaseModel):
             yield from input_paths(value)
+        elif isinstance(value, list) and value and isinstance(value[0], BaseModel):
+            for part in value:
+                yield from input_paths(part)
         elif value is not None and _is_input(info):
             yield from value if isinstance(value, list) else [value]
 

@@ -160,10 +160,10 @@ class Pretrain(Section):
 class Hybrid(Section):
     """Raw documents and (mostly English) conversations in one stream; prompts carry no loss."""
 
-    conversations: list[InputPath]
-    """JSONL files of conversations."""
+    conversations: list[InputPath] = []
+    """JSONL files of conversations; none with [instructions], which makes them."""
     languages: list[str] = ["en"]
-    """Languages of the conversations used here; the rest is left for supervised fine-tuning."""
+    """Languages of the conversations used here; the rest is left for fine-tuning. Not with [instructions]."""
     conversation_share: Share = 0.5
     """Share of the tokens that come from conversations."""
     tokens: Positive
@@ -187,8 +187,8 @@ class Hybrid(Section):
 class Sft(Section):
     """Supervised fine-tuning: loss on the assistant's tokens and their end of turn only."""
 
-    conversations: list[InputPath]
-    """JSONL files of conversations."""
+    conversations: list[InputPath] = []
+    """JSONL files of conversations; none with [instructions], which makes them."""
     epochs: PositiveFloat = 2.0
     """Passes over the balanced set."""
     max_language_share: Share = 0.25

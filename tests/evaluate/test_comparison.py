@@ -37,12 +37,23 @@ def made_up(models: Sequence[str] = MODELS, languages: Sequence[str] = LANGUAGES
     published = beside(rows, read_published("seallms"))
     return {
         "settings": {"tasks": ["m3exam"], "limit": 100, "seed": 0},
-        "models": [{"name": model, "folder": f"/models/{model}", "chat": False} for model in models],
+        "models": [
+            {
+                "name": model,
+                "place": f"/models/{model}",
+                "chat": False,
+                "choices_by": "likelihood",
+                "unanswered": 0,
+                "problem": "",
+            }
+            for model in models
+        ],
         "versions": {"seallm": "1", "machine": "x"},
         "rows": rows,
         "differences": differences,
         "published": published,
         "prompts_cut": 0,
+        "prompts": [{"task": "m3exam_th", "prompt": "คำถาม: 1+1"}],
         "missing": [{"task": "xlsum_km", "what": "khmer.jsonl does not exist"}],
     }
 

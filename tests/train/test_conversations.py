@@ -11,7 +11,6 @@ from seallm.train.conversations import (
     HYBRID_SHARE,
     Caps,
     balanced_epoch,
-    capped_counts,
     is_hybrid_part,
     left_for_tuning,
     load_conversations,

@@ -41,7 +41,7 @@ def run(settings: Prefer, context: StageContext) -> None:
         ModelError: the model is incomplete, or was not made for conversations.
     """
     seed_everything(context.seed)
-    conversations, bad = _read(context.files(settings.conversations))
+    conversations, bad = _read(context.conversations(settings.conversations, "sft"))
     prompts, left_out = choose_prompts(conversations, context.languages, settings.max_prompts, context.seed)
     if not prompts:
         raise DataError(

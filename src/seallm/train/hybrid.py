@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from seallm.base.artifacts import StageContext
+from seallm.base.artifacts import INSTRUCTIONS, StageContext
 from seallm.base.errors import DataError
 from seallm.base.records import Tier
 from seallm.model.chat_format import ChatFormat
@@ -117,7 +117,7 @@ def run(settings: Hybrid, context: StageContext) -> None:
     left_out = frozenset(step - 1 for step in settings.skip_steps)
     phase = Phase("hybrid", num_steps(settings), batches, next_token_loss, settings.optimiser, left_out=left_out)
     train(start.model, [phase], context, Periodic("hybrid training", settings.checkpoint_every_steps))
-    write_used(context.out, settings.languages)
+    write_used(context.out, settings.languages if INSTRUCTIONS not in context.inputs else ())
     finish(context, start.model, start.tokenizer)
 
 
@@ -129,8 +129,10 @@ def num_steps(settings: Hybrid) -> int:
 
 def pack_conversations(settings: Hybrid, context: StageContext, chat_format: ChatFormat) -> ChatRows:
     """Rows of all conversations that this stage uses, each once."""
-    conversations = load_conversations(context.files(settings.conversations), context)
-    used = [c for c in conversations if c.language in settings.languages and is_hybrid_part(c)]
+    conversations = load_conversations(context.conversations(settings.conversations, "hybrid"), context)
+    used = conversations
+    if INSTRUCTIONS not in context.inputs:
+        used = [c for c in conversations if c.language in settings.languages and is_hybrid_part(c)]
     if not used and settings.conversation_share:
         raise DataError(
             f"[hybrid] languages = {settings.languages}: none of the {len(conversations)} conversations is in these "

@@ -32,10 +32,7 @@ def run(settings: Sft, context: StageContext) -> None:
     start = load_start(context)
     check_positions({"[sft] sequence_tokens": settings.sequence_tokens}, start.model)
     chat_format = ChatFormat(start.tokenizer)
-    conversations = load_conversations(context.files(settings.conversations), context)
-    left = left_for_tuning(conversations, context.inputs["model"])
-    context.counts["conversations"] |= {"used in the hybrid stage": len(conversations) - len(left)}
-    rows = pack_examples(left, settings, chat_format, context)
+    rows = pack_examples(tuning_conversations(settings, context), settings, chat_format, context)
     per_step = rows_per_step(settings.batch_tokens, settings.sequence_tokens)
     batches = ChatBatches(rows.rows, per_step, settings.sequence_tokens, start.model.device, Inspector(chat_format))
     left_out = frozenset(step - 1 for step in settings.skip_steps)
@@ -43,6 +40,14 @@ def run(settings: Sft, context: StageContext) -> None:
     phase = Phase("sft", batches.steps, batches, next_token_loss, settings.optimiser, left_out=left_out, **tuned.rows)
     train(start.model, [phase], context, Periodic("fine-tuning", settings.checkpoint_every_steps))
     tuned.finish(context)
+
+
+def tuning_conversations(settings: Sft, context: StageContext) -> list[Conversation]:
+    """The conversations of the stage: its part of [instructions], or what the hybrid stage left of its own files."""
+    conversations = load_conversations(context.conversations(settings.conversations, "sft"), context)
+    left = left_for_tuning(conversations, context.inputs["model"])
+    context.counts["conversations"] |= {"used in the hybrid stage": len(conversations) - len(left)}
+    return left
 
 
 def pack_examples(
