@@ -13,6 +13,7 @@ import typer
 from seallm import __version__
 from seallm.base.errors import SeallmError, workspace_error
 from seallm.base.runtime import calm_threads, own_place, return_memory
+from seallm.card_verbs import card_app
 from seallm.chat_data_make_verbs import make_app
 from seallm.chat_data_verbs import chat_data_app
 from seallm.corpus_verbs import app as corpus_app
@@ -36,6 +37,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
+app.add_typer(card_app)
 chat_data_app.add_typer(make_app)
 app.add_typer(chat_data_app)
 app.add_typer(corpus_app)

@@ -1,7 +1,7 @@
 """Any models and any tasks in; `report.json` and `report.md` out, without a recipe: figures with n and 95 % intervals.
 
     OUT/report.json                  settings, models, figures, what is missing: all that is needed to do it again
-    OUT/report.md                    the same as tables, one column a model
+    OUT/report.md, report.html       the same as tables, one column a model; and as a page with charts
     OUT/submission.<model>.<task>.csv    answers to benchmarks whose authors keep the right ones
     OUT/safety.svg                   safety against helpfulness, where tasks have harmful and harmless prompts
     OUT/parts/<model>.<task>.json    finished scores; kept, and used again where nothing of them has changed
@@ -17,15 +17,16 @@ from typing import Any
 
 from seallm.base.artifacts import locked, versions
 from seallm.base.errors import DataError
-from seallm.base.files import file_fingerprint, fingerprint, write_json, write_text
-from seallm.base.hub import MODEL_FILES
+from seallm.base.files import fingerprint, write_json, write_text
 from seallm.base.runtime import Runtime, progress, seed_everything
+from seallm.evaluate.candidates import Candidate
+from seallm.evaluate.comparison_page import comparison_page
 from seallm.evaluate.differences import differences
 from seallm.evaluate.figure_table import markdown
 from seallm.evaluate.harness import Limits, Tasks, offline
 from seallm.evaluate.metrics import KEPT, chrf_signature
 from seallm.evaluate.published_figures import beside, read_published
-from seallm.evaluate.safety_answers import Answered, answered
+from seallm.evaluate.safety_answers import Answered, answered, is_safety
 from seallm.evaluate.safety_judge import Ask, judge_answers, judged_rows
 from seallm.evaluate.safety_plot import draw_safety
 from seallm.evaluate.subjects import (
@@ -39,19 +40,10 @@ from seallm.evaluate.subjects import (
     write_submissions,
 )
 from seallm.evaluate.task_loading import read_tasks
-from seallm.model.chat_format import MARKER
-from seallm.model.checkpoints import check_folder, load_tokenizer
 from seallm.recipe import Evaluate
 
 SEED = 0  # of the bootstrap
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """A model to evaluate: the name in the report, and its Hugging Face folder."""
-
-    name: str
-    folder: Path
+PROMPT_CHARACTERS = 1_500  # of the prompts that a report shows
 
 
 @dataclass(frozen=True)
@@ -100,7 +92,7 @@ def evaluate_models(
     """
     seed_everything(SEED)
     for candidate in candidates:
-        check_folder(candidate.folder)
+        candidate.check()
     published = [row for name in extras.published for row in read_published(name)]
     with locked(out), offline():
         tasks, missing = _read(settings, languages)
@@ -111,16 +103,17 @@ def evaluate_models(
         found: list[dict[str, Part]] = []
         total = len(candidates) * sum(m.requests for m in measurements.values())
         with progress("evaluate", total, runtime) as task:
-            for name, folder in ((c.name, c.folder) for c in candidates):
-                is_chat = has_chat_format(folder) if chat is None else chat
-                place, batch = out / "parts", settings.batch_sequences
-                subjects.append(Subject(name, folder, is_chat, place, batch, SEED, runtime, Bar(task, name)))
+            for candidate in candidates:
+                is_chat = candidate.has_chat_format if chat is None else chat
+                place, batch, bar = out / "parts", settings.batch_sequences, Bar(task, candidate.name)
+                subjects.append(Subject(candidate, is_chat, place, batch, SEED, runtime, bar))
                 found.append(_measured(subjects[-1], measurements, keys))
         report = {
             "settings": {**settings.model_dump(), "languages": languages, "seed": SEED},
-            "models": [{"name": s.name, "folder": str(s.folder), "chat": s.is_chat} for s in subjects],
+            "models": [_about(subject, done) for subject, done in zip(subjects, found, strict=True)],
             **_figures(subjects, found, tasks, published),
             "missing": missing,
+            "prompts": _first_prompts(tasks, extras.show_prompts),
         }
         _add_safety(report, _answered(subjects, found, tasks), extras)
         for subject, done in zip(subjects, found, strict=True):
@@ -128,6 +121,7 @@ def evaluate_models(
         write_json(out / "report.json", report)
         write_text(out / "report.md", markdown(report))
         draw_safety(report["rows"], out)
+        write_text(out / "report.html", comparison_page(report))
     return report
 
 
@@ -148,6 +142,33 @@ def _add_safety(report: dict[str, Any], items: Sequence[Answered], extras: Extra
         report["safety_judge"] = {verdict: verdicts.count(verdict) for verdict in sorted(set(verdicts))}
     if extras.show_prompts:
         report["safety_answers"] = [item.row() for item in items]
+
+
+def _first_prompts(tasks: Tasks, with_safety: bool) -> list[dict[str, str]]:
+    """The prompt of each task's first row, without examples, cut where it is long: what models are asked.
+
+    What safety tasks ask is left out, unless it was asked for.
+    """
+    found = []
+    for name, task in tasks.items():
+        if is_safety(task) and not with_safety:
+            continue
+        text = str(task.doc_to_text(task.eval_docs[0]))
+        is_long = len(text) > PROMPT_CHARACTERS
+        found.append({"task": name, "prompt": text[:PROMPT_CHARACTERS] + " ..." * is_long})
+    return found
+
+
+def _about(subject: Subject, parts: Mapping[str, Part]) -> dict[str, Any]:
+    """How a model was asked, and what came of it."""
+    return {
+        "name": subject.name,
+        "place": subject.candidate.place,
+        "chat": subject.is_chat,
+        "choices_by": subject.candidate.choices_by(subject.is_chat),
+        "unanswered": sum(part["unanswered"] for part in parts.values()),
+        "problem": getattr(subject.__dict__.get("engine"), "problem", ""),
+    }
 
 
 def _figures(
@@ -179,20 +200,8 @@ def _read(settings: Evaluate, languages: Sequence[str] | None) -> tuple[Tasks, l
 
 
 def _measured(subject: Subject, measurements: Mapping[str, Measurement], keys: Mapping[str, str]) -> dict[str, Part]:
-    of_model = fingerprint([subject.is_chat, model_fingerprint(subject.folder)])
+    of_model = fingerprint([subject.is_chat, subject.candidate.identity])
     return measure(subject, measurements, {name: fingerprint([of_model, key]) for name, key in keys.items()})
-
-
-def has_chat_format(folder: Path) -> bool:
-    """True for a model that was trained on conversations in the chat format of seallm."""
-    tokenizer = load_tokenizer(folder)
-    return MARKER in tokenizer.get_added_vocab() and tokenizer.chat_template is not None
-
-
-def model_fingerprint(folder: Path) -> str:
-    """What decides a model's answers: its configuration, weights and tokenizer."""
-    files = sorted({file for pattern in MODEL_FILES for file in folder.glob(pattern)})
-    return fingerprint([[file.name, file_fingerprint(file)] for file in files])
 
 
 def _task_keys(tasks: Tasks, limits: Limits) -> dict[str, str]:
