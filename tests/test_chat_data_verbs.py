@@ -47,7 +47,7 @@ def test_import(tmp_path: Path) -> None:
         ("en", "alpaca", "CC0-1.0"),
         ("th", "aya", "CC0-1.0"),
     }
-    assert next(read_preferences(tmp_path / "out" / "chat.preferences.jsonl")).language == "en"
+    assert read_preferences(tmp_path / "out" / "chat.preferences.jsonl")[0][0].language == "en"
     quarantine = (tmp_path / "out" / "chat.quarantine.jsonl").read_text()
     assert json.loads(quarantine)["where"] == "alpaca.json:10"
     assert sorted(p.name for p in out.parent.iterdir()) == [

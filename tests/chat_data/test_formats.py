@@ -151,7 +151,7 @@ def test_preferences(row: dict[str, Any], prompt: list[str], scores: dict[str, f
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ({"prompt": "Q", "chosen": "A", "rejected": " A"}, "both answers are alike"),
+        ({"prompt": "Q", "chosen": "A", "rejected": "A"}, "chosen and rejected are the same"),
         ({"prompt": "Q", "chosen": "A", "rejected": ""}, "`rejected` is str ''"),
         ({"chosen": "A", "rejected": "B"}, "no `prompt`"),
         ({"prompt": MESSAGES, "chosen": "A", "rejected": "B"}, "end with the user"),

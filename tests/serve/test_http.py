@@ -14,8 +14,8 @@ from starlette.testclient import TestClient
 from seallm.base.records import Message
 from seallm.model.generation import SamplingSettings
 from seallm.serve.engine import Engine, Piece, load_engine
-from seallm.serve.guard import GuardSettings
 from seallm.serve.http import ServerSettings, make_app
+from seallm.web.guard import GuardSettings
 from tests.serve.small_model import ANSWERS
 
 URL = "/v1/chat/completions"

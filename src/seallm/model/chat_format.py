@@ -57,7 +57,7 @@ def add_chat_tokens(tokenizer: PreTrainedTokenizerFast) -> int:
     _end_id(tokenizer)
     is_known = MARKER in tokenizer.get_added_vocab()
     added = 0 if is_known else tokenizer.add_tokens([AddedToken(MARKER, special=True, normalized=False)], True)
-    tokenizer.chat_template = ("{{ bos_token }}" if _beginning_ids(tokenizer) else "") + _TURNS
+    tokenizer.chat_template = _template(tokenizer)
     rows = [{"role": m.role, "content": m.content} for m in _TRIAL]
     theirs = tokenizer.apply_chat_template(rows, tokenize=True, return_dict=False)
     if theirs != ChatFormat(tokenizer).encode(_TRIAL).ids:
@@ -67,6 +67,16 @@ def add_chat_tokens(tokenizer: PreTrainedTokenizerFast) -> int:
             "not normalized in tokenizer.json"
         )
     return int(added)
+
+
+def has_own_format(tokenizer: PreTrainedTokenizerFast) -> bool:
+    """True where a tokenizer's chat template is the one of this module: the model was trained by it."""
+    template = tokenizer.chat_template
+    return isinstance(template, str) and template.strip() == _template(tokenizer)
+
+
+def _template(tokenizer: PreTrainedTokenizerFast) -> str:
+    return ("{{ bos_token }}" if _beginning_ids(tokenizer) else "") + _TURNS
 
 
 def document_start_id(tokenizer: PreTrainedTokenizerFast) -> int:

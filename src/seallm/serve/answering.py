@@ -15,17 +15,8 @@ from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from seallm.serve.engine import AnswerRequest, Engine, Event, Failed, Finished, Piece, Ticket, logger
-from seallm.serve.schema import (
-    AnswerMessage,
-    Choice,
-    Chunk,
-    ChunkChoice,
-    Completion,
-    ErrorBody,
-    FinishReason,
-    Usage,
-    error_detail,
-)
+from seallm.serve.schema import AnswerMessage, Choice, Chunk, ChunkChoice, Completion, FinishReason, Usage
+from seallm.web.refusals import ErrorBody, error_detail
 
 STREAM_END = "data: [DONE]\n\n"
 TOO_SLOW = "the answer took too long; ask for fewer tokens, or try again later"

@@ -25,7 +25,7 @@ from seallm.canonical.repair import repair
 from seallm.model.chat_format import ChatFormat
 from seallm.model.checkpoints import load_model, load_tokenizer
 from seallm.model.generation import SamplingSettings, stream, stream_text
-from seallm.serve.places import find_model
+from seallm.model.places import find_model
 from seallm.serve.stops import StopStrings
 
 logger = logging.getLogger("seallm.serve")

@@ -10,46 +10,31 @@ Every refusal has OpenAI's error shape. Nothing a client sends is written to the
 
 import logging
 import secrets
-import socket
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
-from http import HTTPStatus
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import uvicorn
 from fastapi import FastAPI, Request, Response
 from fastapi.concurrency import run_in_threadpool
-from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from rich.console import Console
 from rich.markup import escape
-from starlette.exceptions import HTTPException
 
 from seallm import __version__
-from seallm.base.errors import DataError, WorkspaceError
+from seallm.base.errors import DataError
 from seallm.model.generation import SamplingSettings
 from seallm.serve.answering import TOO_SLOW, Answering, AnswerStream, HungUp
 from seallm.serve.engine import AnswerRequest, Engine, PromptTooLong, QueueFull, load_engine, logger
-from seallm.serve.guard import LOOPBACK_HOSTS, SECURITY_HEADERS, Guard, GuardSettings, error_response, is_loopback
-from seallm.serve.schema import (
-    ChatRequest,
-    Completion,
-    ErrorBody,
-    Health,
-    ModelCard,
-    ModelList,
-    validation_detail,
-)
+from seallm.serve.schema import REQUEST_FIELDS, ChatRequest, Completion, Health, ModelCard, ModelList
+from seallm.serve.system_prompt import ServedPolicy
+from seallm.web.guard import SECURITY_HEADERS, Guard, GuardSettings
+from seallm.web.listening import address_of, allowed_hosts, listen, run_app
+from seallm.web.page_files import add_page
+from seallm.web.refusals import ErrorBody, add_refusals, error_response
 
-PAGE_FILES = {
-    "/": ("index.html", "text/html"),
-    "/page.css": ("page.css", "text/css"),
-    "/page.js": ("page.js", "text/javascript"),
-}
 DEFAULT_SAMPLING = SamplingSettings(max_new_tokens=512, temperature=0.7, top_p=0.95)
 GRACE_SECONDS = 20  # that streams may take to end once the server is asked to stop
 
@@ -63,55 +48,25 @@ class ServerSettings:
         request_seconds: time for a whole request, waiting in the queue included.
         max_answers: largest `n`.
         sampling: used where a request does not say otherwise; its seed is not used.
+        policy: whose system prompt stands before every conversation; None: clients choose theirs.
     """
 
     guard: GuardSettings = field(default_factory=GuardSettings)
     request_seconds: float = 300.0
     max_answers: int = 8
     sampling: SamplingSettings = DEFAULT_SAMPLING
+    policy: ServedPolicy | None = None
 
 
 def make_app(engine: Engine, settings: ServerSettings) -> FastAPI:
     """The application: routes over `engine`, behind the guard."""
     app = FastAPI(title="seallm", version=__version__, docs_url=None, redoc_url=None)
     app.add_middleware(Guard, settings=settings.guard)
-    _add_errors(app)
-    _add_page(app)
+    add_refusals(app, REQUEST_FIELDS, SECURITY_HEADERS)
+    add_page(app, "seallm.serve")
     _add_status(app, engine)
     _add_chat(app, engine, settings)
     return app
-
-
-def _add_errors(app: FastAPI) -> None:
-    codes = {404: "not_found", 405: "method_not_allowed"}
-
-    @app.exception_handler(RequestValidationError)
-    async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
-        detail = validation_detail(error.errors())
-        return JSONResponse(ErrorBody(error=detail).model_dump(), HTTPStatus.BAD_REQUEST)
-
-    @app.exception_handler(HTTPException)
-    async def refused(_: Request, error: HTTPException) -> JSONResponse:
-        code = codes.get(error.status_code, "invalid_request")
-        return error_response(error.status_code, error.detail, code, dict(error.headers or {}))
-
-    @app.exception_handler(Exception)
-    async def failed(_: Request, error: Exception) -> JSONResponse:
-        # outside the guard, so its headers are set here; the server logs the traceback
-        return error_response(500, "the server failed; its log says why", "internal_error", SECURITY_HEADERS)
-
-
-def _add_page(app: FastAPI) -> None:
-    folder = resources.files("seallm.serve") / "page"
-    for path, (name, media_type) in PAGE_FILES.items():
-        app.add_route(path, _file_route((folder / name).read_bytes(), media_type), include_in_schema=False)
-
-
-def _file_route(content: bytes, media_type: str) -> Callable[[Request], Awaitable[Response]]:
-    async def send_file(_: Request) -> Response:
-        return Response(content, media_type=media_type, headers={"cache-control": "no-cache"})
-
-    return send_file
 
 
 def _add_status(app: FastAPI, engine: Engine) -> None:
@@ -147,7 +102,7 @@ def _add_chat(app: FastAPI, engine: Engine, settings: ServerSettings) -> None:
             return error_response(400, f"n: at most {settings.max_answers} answers at once", "invalid_value")
         try:
             # encoding a long conversation takes a while: not on the event loop
-            request = await run_in_threadpool(_engine_request, engine, body, settings.sampling)
+            request = await run_in_threadpool(_engine_request, engine, body, settings)
             answering = Answering(engine, request, client, settings.request_seconds)
         except PromptTooLong as error:
             return error_response(400, str(error), "context_length_exceeded")
@@ -172,7 +127,8 @@ async def _complete(answering: Answering) -> Completion | Response:
         answering.close()
 
 
-def _engine_request(engine: Engine, body: ChatRequest, default: SamplingSettings) -> AnswerRequest:
+def _engine_request(engine: Engine, body: ChatRequest, settings: ServerSettings) -> AnswerRequest:
+    default = settings.sampling
     sampling = SamplingSettings(
         max_new_tokens=body.max_completion_tokens or body.max_tokens or default.max_new_tokens,
         temperature=default.temperature if body.temperature is None else body.temperature,
@@ -180,10 +136,12 @@ def _engine_request(engine: Engine, body: ChatRequest, default: SamplingSettings
         seed=secrets.randbits(32) if body.seed is None else body.seed,
     )
     messages = [message.to_message() for message in body.messages]
+    if settings.policy is not None:
+        messages = settings.policy.applied(messages)
     return engine.request(messages, sampling, stops=body.stops, num_answers=body.n or 1)
 
 
-def serve(model: Path, host: str, port: int, *, api_key: str | None = None) -> None:
+def serve(model: Path, host: str, port: int, *, api_key: str | None = None, policy: ServedPolicy | None = None) -> None:
     """Serve a model until Ctrl-C; streams under way may end first.
 
     Args:
@@ -191,50 +149,24 @@ def serve(model: Path, host: str, port: int, *, api_key: str | None = None) -> N
         host: address to listen on. On a loopback address only requests to a loopback name are answered.
         port: port to listen on; 0 takes a free one.
         api_key: clients of the API must send it; empty or None lets everybody in.
+        policy: whose system prompt stands before every conversation.
 
     Raises:
         ModelError: there is no model to serve.
         WorkspaceError: the address is in use or is not this machine's.
     """
-    place = f"[{host}]" if ":" in host else host
-    hosts = LOOPBACK_HOSTS | {place} if is_loopback(host) else None
+    hosts = allowed_hosts(host)
     console = Console(highlight=False, soft_wrap=True)
-    with _listen(host, port) as listening, closing(load_engine(model)) as engine, _log_to_stderr():
-        url = f"http://{place}:{listening.getsockname()[1]}"
+    with listen(host, port) as listening, closing(load_engine(model)) as engine, _log_to_stderr():
+        url = address_of(host, listening)
         console.print(f"[bold]{escape(engine.name)}[/]  [dim]{engine.max_sequence_tokens:,} positions[/]")
         console.print(f"  page  {url}\n  API   {url}/v1", markup=False)
         if hosts is None and not api_key:
             open_to = f"everybody who can reach {host} can use this model; --api-key asks for a key"
             console.print(f"[yellow]warning:[/] {open_to}")
-        app = make_app(engine, ServerSettings(GuardSettings(api_key or None, hosts)))
-        config = uvicorn.Config(
-            app,
-            log_level="warning",
-            access_log=False,
-            ws="none",
-            lifespan="off",
-            server_header=False,
-            proxy_headers=False,
-            timeout_graceful_shutdown=GRACE_SECONDS,
-        )
-        try:
-            uvicorn.Server(config).run(sockets=[listening])
-        except KeyboardInterrupt:  # uvicorn has shut down in good order, and passes it on
+        app = make_app(engine, ServerSettings(GuardSettings(api_key or None, hosts), policy=policy))
+        if not run_app(app, listening, GRACE_SECONDS):
             console.print("stopped")
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        listening = socket.socket(family, kind, protocol)
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind(address)
-        listening.listen()
-    except OSError as error:
-        raise WorkspaceError(
-            f"Cannot listen on {host} port {port} ({error.strerror}). Give another --host or --port"
-        ) from None
-    return listening
 
 
 @contextmanager

@@ -4,8 +4,7 @@ Field names and meanings are those of OpenAI's chat completions. A field that is
 accepted at its neutral value and refused otherwise, so that nobody believes a setting that has no effect.
 """
 
-from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
 
@@ -245,46 +244,6 @@ class Health(BaseModel):
     """Requests that wait or are being answered."""
 
 
-class ErrorDetail(BaseModel):
-    """What went wrong, as OpenAI's clients read it."""
-
-    message: str
-    type: str
-    param: str | None = None
-    code: str
-
-
-class ErrorBody(BaseModel):
-    """Body of every refusal."""
-
-    error: ErrorDetail
-
-
-def error_detail(status: int, message: str, code: str, param: str | None = None) -> ErrorDetail:
-    """An error with the type that OpenAI's clients expect of the status."""
-    types = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
-    other = "server_error" if status >= 500 else "invalid_request_error"
-    return ErrorDetail(message=message, type=types.get(status, other), param=param, code=code)
-
-
-def validation_detail(errors: Sequence[Any]) -> ErrorDetail:
-    """The first of pydantic's errors: where, and what was expected; never the value that was sent."""
-    first = errors[0]
-    kind, place = first["type"], first["loc"][1:]  # the first part is "body"
-    if kind == "json_invalid":
-        return error_detail(
-            400, f"the body is not JSON: {first['ctx']['error']} at character {place[0]}", "invalid_json"
-        )
-    if not place and kind in ("missing", "model_attributes_type", "model_type"):
-        return error_detail(400, "the body must be a JSON object, sent as application/json", "invalid_json")
-    if kind == "extra_forbidden":
-        return error_detail(
-            400, f"{str(place[-1])[:80]!r} is not a known field", "unknown_parameter", str(place[-1])[:80]
-        )
-    # parts that are no field or index name the branch of a union
-    param = ".".join(str(part) for part in place if isinstance(part, int) or part in _FIELDS) or None
-    expected = first["msg"].removeprefix("Value error, ")
-    return error_detail(400, f"{param}: {expected}" if param else expected, "invalid_value", param)
-
-
-_FIELDS = {name for shape in (ChatRequest, ChatMessage, TextPart, StreamOptions) for name in shape.model_fields}
+REQUEST_FIELDS = frozenset(
+    name for shape in (ChatRequest, ChatMessage, TextPart, StreamOptions) for name in shape.model_fields
+)
