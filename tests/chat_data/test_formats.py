@@ -27,6 +27,7 @@ def turns(row: dict[str, Any]) -> list[tuple[str, str]]:
     [
         ({"messages": MESSAGES}, "messages"),
         ({"messages": json.dumps(MESSAGES)}, "messages"),
+        ({"messages": str(MESSAGES)}, "messages"),  # as pandas writes CSV
         ({"messages": [MESSAGES[0], {"role": "assistant", "content": [{"type": "text", "text": "A"}]}]}, "messages"),
         ({"conversations": SHARED}, "sharegpt"),
         ({"conversations": {"from": ["human", "gpt"], "value": ["Q", "A"]}}, "sharegpt"),

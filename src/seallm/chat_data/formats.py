@@ -13,8 +13,10 @@ and the assistant must speak last, or the row is bad. What a format has no field
 licence, system) is read under the usual names, or those of a column map.
 """
 
+import ast
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Literal, get_args
 
 from seallm.base.errors import DataError
@@ -117,10 +119,7 @@ def _prompt_pair(row: Row) -> tuple[str, str] | None:
 def _as_list(value: object) -> object:
     """A list of turns, also where a table holds it as JSON text or as one column for each key."""
     if isinstance(value, str) and value.lstrip().startswith(("[", "{")):
-        try:
-            value = json.loads(value)
-        except ValueError:
-            return value
+        value = _written_value(value)
     if isinstance(value, dict) and value and all(isinstance(column, list) for column in value.values()):
         sizes = {len(column) for column in value.values()}
         return (
@@ -129,6 +128,14 @@ def _as_list(value: object) -> object:
             else value
         )
     return value
+
+
+def _written_value(text: str) -> object:
+    """The value of JSON, or of what Python wrote, as pandas puts lists into CSV; the text where it is neither."""
+    for read in (json.loads, ast.literal_eval):
+        with suppress(ValueError, SyntaxError, MemoryError, RecursionError):
+            return read(text)
+    return text
 
 
 def _turns(value: object, where: str) -> list[dict[str, Any]]:
