@@ -51,6 +51,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "vocab_plan": FLOOR | {"vocab", "vocab_alone"},
     "vocab_probe": FLOOR | {"model", "train", "vocab", "vocab_inputs"},
     "vocab_verbs": FLOOR | {"vocab", "vocab_alone", "vocab_plan", "vocab_probe"},
+    "serve_verbs": FLOOR | {"serve"},
     "train_verbs": FLOOR | {"plan", "run_recipe", "train"},
     "cli": FLOOR
     | {
@@ -59,6 +60,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "recipe_file",
         "summary",
         "serve",
+        "serve_verbs",
         "corpus_verbs",
         "evaluate_verbs",
         "train_verbs",
@@ -82,6 +84,7 @@ WITHOUT_TORCH = (
     "plan_table",
     "corpus_verbs",
     "evaluate_verbs",
+    "serve_verbs",
     "train_verbs",
     "parallel_folder",
     "vocab_inputs",

@@ -11,9 +11,10 @@ from starlette.testclient import TestClient
 
 from seallm.base.records import Message
 from seallm.model.generation import SamplingSettings
-from seallm.serve.engine import Engine, load_engine
+from seallm.serve.engine import Engine
 from seallm.serve.guard import SECURITY_HEADERS, GuardSettings
 from seallm.serve.http import ServerSettings, make_app
+from seallm.serve.loading import load_engine
 from tests.serve.browser import CHROMIUM, Browser, open_browser
 from tests.serve.live_server import live_server
 from tests.serve.small_model import ANSWERS, HOSTILE

@@ -146,6 +146,16 @@ class ChatFormat:
         """Ids of a plain text, never a control id."""
         return self.plain.encode(text)
 
+    def text_prompt_ids(self, text: str) -> list[int]:
+        """Ids of a plain text that is to be continued: after the beginning-of-sequence, where the base has one.
+
+        No text is continued like the start of a document: after the end of the one before.
+
+        Raises:
+            DataError: the text is not Unicode.
+        """
+        return [*self._beginning, *self.plain.encode(text)] or [self.end_id]
+
     def decode(self, ids: Iterable[int]) -> str:
         """The text of ids, control tokens left out."""
         return self.plain.decode(ids)

@@ -8,6 +8,7 @@ Everything but the chat page and /health needs the key, where there is one.
 import asyncio
 import hmac
 import ipaddress
+from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -15,7 +16,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from seallm.serve.schema import ErrorBody, error_detail
+from seallm.serve.replies import ErrorBody, error_detail
 
 LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "[::1]"})
 OPEN_PATHS = frozenset({"/", "/page.css", "/page.js", "/health"})
@@ -66,8 +67,8 @@ def error_response(status: int, message: str, code: str, headers: dict[str, str]
 class Guard:
     """ASGI middleware around the application."""
 
-    def __init__(self, app: ASGIApp, settings: GuardSettings) -> None:
-        self.app, self.settings = app, settings
+    def __init__(self, app: ASGIApp, settings: GuardSettings, replied: Callable[[str, int], object]) -> None:
+        self.app, self.settings, self.replied = app, settings, replied
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse, or hand on with the body already read."""
@@ -78,6 +79,8 @@ class Guard:
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 MutableHeaders(scope=message).update(SECURITY_HEADERS)
+                route = scope.get("route")  # none where a request was refused or led nowhere
+                self.replied(getattr(route, "path", "other"), message["status"])
             await send(message)
 
         headers = Headers(scope=scope)
