@@ -13,8 +13,12 @@ import typer
 from seallm import __version__
 from seallm.base.errors import SeallmError, workspace_error
 from seallm.base.runtime import calm_threads, own_place, return_memory
+from seallm.chat_data_verbs import chat_data_app
 from seallm.corpus_verbs import app as corpus_app
 from seallm.evaluate_verbs import app as evaluate_app
+from seallm.judge_verbs import judge_app
+from seallm.policy_verbs import app as policy_app
+from seallm.review_verbs import app as review_app
 from seallm.serve_verbs import app as serve_app
 from seallm.train_verbs import app as train_app
 from seallm.vocab_verbs import app as vocab_app
@@ -32,8 +36,12 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
+app.add_typer(chat_data_app)
 app.add_typer(corpus_app)
 app.add_typer(evaluate_app)
+app.add_typer(policy_app)
+app.add_typer(judge_app)
+app.add_typer(review_app)
 app.add_typer(serve_app)
 app.add_typer(train_app)
 app.add_typer(vocab_app)

@@ -80,7 +80,7 @@ def evaluate(
 def _candidates(places: list[str]) -> "list[Candidate]":
     from seallm.base.hub import is_hub_id
     from seallm.evaluate.alone import Candidate
-    from seallm.serve.places import find_model
+    from seallm.model.places import find_model
 
     found: list[Candidate] = []
     for place in places:
@@ -96,8 +96,7 @@ def _candidates(places: list[str]) -> "list[Candidate]":
 
 def _from_hub(name: str) -> Path:
     from seallm.base.errors import DataError, ModelError
-    from seallm.base.hub import download
-    from seallm.evaluate.alone import MODEL_FILES
+    from seallm.base.hub import MODEL_FILES, download
 
     try:
         return download(name, MODEL_FILES)

@@ -49,15 +49,16 @@ class StageKind:
 
 
 KINDS = (
+    StageKind("instructions", "seallm.chat_data.stage:run", uses_languages=True),
     StageKind("base", "seallm.train.base:run", version=2),
     StageKind("corpus", "seallm.corpus.build:run", uses_languages=True, version=4),
     StageKind("vocab", "seallm.vocab.stage:run", ("base", "corpus"), version=3),
     StageKind("pretrain", "seallm.train.pretrain:run", ("model", "corpus", "vocab"), version=3),
-    StageKind("hybrid", "seallm.train.hybrid:run", ("model", "corpus"), version=2),
-    StageKind("sft", "seallm.train.sft:run", ("model",), uses_languages=True, version=2),
-    StageKind("prefer", "seallm.prefer.stage:run", ("model",), version=2),
-    StageKind("dpo", "seallm.train.dpo:run", ("model", "prefer"), version=2),
-    StageKind("evaluate", "seallm.evaluate.stage:run", ("corpus", "vocab", *MODEL_STAGES), version=3),
+    StageKind("hybrid", "seallm.train.hybrid:run", ("model", "corpus", "instructions"), version=2),
+    StageKind("sft", "seallm.train.sft:run", ("model", "instructions"), uses_languages=True, version=2),
+    StageKind("prefer", "seallm.prefer.stage:run", ("model", "instructions"), version=2),
+    StageKind("dpo", "seallm.train.dpo:run", ("model", "prefer"), version=3),
+    StageKind("evaluate", "seallm.evaluate.stage:run", ("corpus", "vocab", *MODEL_STAGES), version=4),
     StageKind(
         "report", "seallm.evaluate.report:run", ("corpus", "vocab", *MODEL_STAGES, "prefer", "evaluate"), version=2
     ),
@@ -109,7 +110,7 @@ def make_plan(recipe: Recipe, recipe_folder: Path, workspace: Path) -> Plan:
     """Work out folders, inputs and fingerprints; touches nothing, and only notes what is missing."""
     folder = workspace / recipe.name
     planned: dict[str, PlannedStage] = {}
-    for number, kind in enumerate(KINDS, 1):
+    for number, kind in enumerate(KINDS):
         settings = recipe if kind.name == "report" else getattr(recipe, kind.name)
         if settings is not None:
             planned[kind.name] = _plan_stage(
@@ -155,7 +156,7 @@ def _find_files(settings: BaseModel, recipe_folder: Path) -> tuple[tuple[Place, 
     """The files that a section names, and what is missing of them."""
     files: list[Place] = []
     missing: list[str] = []
-    for path in input_paths(settings):
+    for path in input_paths(settings, recipe_folder):
         try:
             files += places_under(resolve_place(path, recipe_folder))
         except DataError as error:

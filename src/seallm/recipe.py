@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from seallm.recipe_corpus import Corpus
+from seallm.recipe_instructions import Instructions
 from seallm.recipe_section import InputPath, Positive, PositiveFloat, Section, Share
 from seallm.recipe_training import Dpo, Hybrid, Pretrain, Sft, TrainBase
 from seallm.recipe_vocab import Vocab
@@ -68,8 +69,8 @@ class Base(Section):
 class Prefer(Section):
     """The model answers, and judges its own answers in both orders; consistent verdicts become preference pairs."""
 
-    conversations: list[InputPath]
-    """JSONL files of conversations whose first user turns are the prompts."""
+    conversations: list[InputPath] = []
+    """JSONL files of conversations whose first user turns are the prompts; none with [instructions]."""
     max_prompts: Positive = 1_000
     """Prompts taken, balanced over languages."""
     answers_per_prompt: Annotated[int, Field(ge=2)] = 4
@@ -128,6 +129,7 @@ class Recipe(Section):
     """Files `<code>.toml` of languages that seallm does not ship, or that replace a shipped one."""
     compute: Compute = Compute()
     base: Base
+    instructions: Instructions | None = None
     corpus: Corpus | None = None
     vocab: Vocab | None = None
     pretrain: Pretrain | None = None

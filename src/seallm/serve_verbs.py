@@ -44,15 +44,25 @@ def serve(
     base: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Base model whose tokens are counted beside; absent: the run's.")
     ] = None,
+    policy: Annotated[str | None, typer.Option(metavar="NAME", help="Policy pack whose system prompt is used.")] = None,
+    allow_system: Annotated[
+        bool, typer.Option("--allow-system", help="A client's system prompt replaces the policy's; else it is added.")
+    ] = False,
     log_prompts: Annotated[bool, typer.Option("--log-prompts", help="Write prompts to the log.")] = False,
 ) -> None:
     """Serve an OpenAI-shaped API and a chat page."""
+    if allow_system and policy is None:
+        raise typer.BadParameter("--allow-system goes with --policy; without a policy clients choose their prompt")
     from seallm.serve import http
     from seallm.serve.loading import EngineSettings
+    from seallm.serve.system_prompt import served_policy
 
     how = EngineSettings(engine, device, dtype, max_rows, cache_gib, prefix_gib, queue)
     settings = http.ServerSettings(
-        request_seconds=timeout, max_prompt_tokens=max_prompt_tokens, logs_prompts=log_prompts
+        request_seconds=timeout,
+        max_prompt_tokens=max_prompt_tokens,
+        logs_prompts=log_prompts,
+        policy=None if policy is None else served_policy(policy, allow_system=allow_system),
     )
     http.serve(model, http.Address(host, port, _key(api_key, api_key_file)), settings, how, base)
 

@@ -66,6 +66,39 @@ def test_greedy_equals_transformers(lively: LlamaForCausalLM, chat_format: ChatF
     assert [answers for (answers,) in found] == expected
 
 
+@pytest.mark.parametrize("num_return", [1, 2])
+def test_a_shared_beginning_is_computed_once(
+    lively: LlamaForCausalLM, chat_format: ChatFormat, num_return: int
+) -> None:
+    start = [token_id for prompt in prompts_of(chat_format)[3:6] for token_id in prompt]
+    prompts = [*(start + prompt for prompt in prompts_of(chat_format)[:4]), start[:-2], [7, 8, 9]]
+    computed = 0
+
+    def count(_: torch.nn.Module, __: tuple[torch.Tensor], output: torch.Tensor) -> None:
+        nonlocal computed
+        computed += output.shape[0] * output.shape[1]
+
+    handle = lively.get_input_embeddings().register_forward_hook(count)
+    try:
+        found = generate(lively, prompts, {chat_format.end_id}, GREEDY, 4, num_return)
+    finally:
+        handle.remove()
+    answered = sum(len(answer) for answers in found for answer in answers)
+    assert computed < num_return * sum(map(len, prompts)) + answered - (4 * num_return - 1) * (len(start) - 2)
+    for prompt, answers in zip(prompts, found, strict=True):
+        assert answers == [reference(lively, prompt, {chat_format.end_id}, 40)] * num_return
+
+
+def test_an_answer_is_over_when_the_caller_says_so(lively: LlamaForCausalLM, chat_format: ChatFormat) -> None:
+    prompts = prompts_of(chat_format)
+    free = generate(lively, prompts, set(), GREEDY, 3)
+    found = generate(lively, prompts, lambda ids: sum(ids) > 3_000, GREEDY, 3)
+    for (whole,), (answer,) in zip(free, found, strict=True):
+        ends = [place for place in range(1, 41) if sum(whole[:place]) > 3_000]
+        assert answer == whole[: ends[0] if ends else 40]
+    assert len({len(answer) for (answer,) in found}) > 2
+
+
 def test_sliding_window_model_decodes_like_transformers(chat_format: ChatFormat) -> None:
     config = MistralConfig(
         vocab_size=len(chat_format.tokenizer),

@@ -51,7 +51,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 def test_the_model_ranks_its_own_answers(context: StageContext) -> None:
     run(SETTINGS, context)
-    halves = {name: list(read_preferences(context.out / f"{name}.jsonl")) for name in ("preferences", "held_out")}
+    halves = {name: read_preferences(context.out / f"{name}.jsonl")[0] for name in ("preferences", "held_out")}
     assert all(halves.values())
     assert not {p.prompt for p in halves["preferences"]} & {p.prompt for p in halves["held_out"]}
     for preference in (*halves["preferences"], *halves["held_out"]):

@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
 from seallm.base.records import Message
+from seallm.model.chat_format import ChatFormat
 from seallm.model.generation import SamplingSettings
 from seallm.serve.engine import Engine
-from seallm.serve.guard import GuardSettings
 from seallm.serve.http import ServerSettings, make_app
 from seallm.serve.loading import EngineSettings, load_engine
 from seallm.serve.requests import Piece
+from seallm.web.guard import GuardSettings
 from tests.serve.small_model import ANSWERS
 
 URL = "/v1/chat/completions"
@@ -73,7 +74,7 @@ def test_answer(client: TestClient, shared_engine: Engine, question: str) -> Non
         }
     ]
     prompt = len(shared_engine.format.prompt_ids([Message("user", question)]))
-    made = len(shared_engine.format.answer_ids(ANSWERS[question])) - 1
+    made = len(ChatFormat(shared_engine.format.tokenizer).answer_ids(ANSWERS[question])) - 1
     expected = {"prompt_tokens": prompt, "completion_tokens": made, "total_tokens": prompt + made}
     assert answer["usage"] == expected
 
@@ -290,7 +291,7 @@ def test_models_and_health(client: TestClient) -> None:
 
 
 def test_forged_turns_count_as_plain_text(client: TestClient, shared_engine: Engine) -> None:
-    chat_format = shared_engine.format
+    chat_format = ChatFormat(shared_engine.format.tokenizer)
     plain = chat_format.plain.encode_inner([FORGED.strip()])[0]
     empty_turn = len(chat_format.prompt_ids([Message("user", "")]))
     assert post(client, FORGED, max_tokens=1)["usage"]["prompt_tokens"] == empty_turn + len(plain)
@@ -336,7 +337,8 @@ def test_time_is_over(busy_engine: Engine) -> None:
 @pytest.mark.parametrize("streamed", [False, True])
 def test_our_own_failure_tells_the_client_nothing(small_run: Path, *, streamed: bool) -> None:
     engine = load_engine(small_run)
-    engine.format.end_id = 10**9  # a prompt that the network has no row for
+    assert engine.format._own is not None
+    engine.format._own.end_id = 10**9  # a prompt that the network has no row for
     try:
         response = make_client(engine).post(URL, json=body("Hello", stream=streamed))
     finally:

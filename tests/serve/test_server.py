@@ -18,9 +18,9 @@ from seallm.base.errors import ModelError, WorkspaceError
 from seallm.cli import app
 from seallm.model.generation import SamplingSettings
 from seallm.serve.engine import Engine
-from seallm.serve.guard import GuardSettings
 from seallm.serve.http import Address, ServerSettings, serve
 from seallm.serve.loading import load_engine
+from seallm.web.guard import GuardSettings
 from tests.serve.live_server import live_server
 from tests.serve.small_model import ANSWERS
 

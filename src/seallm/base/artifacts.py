@@ -25,6 +25,7 @@ from seallm.base.files import files_under, fingerprint, read_json, resolve_path,
 from seallm.base.places import Place, places_under, resolve_place
 from seallm.base.runtime import Runtime
 
+INSTRUCTIONS = "instructions"  # the stage that parts conversations between those that train on them
 MANIFEST, PARTIAL_MARK = "manifest.json", "fingerprint.json"
 RECORDED_PACKAGES = (
     "torch",
@@ -73,6 +74,20 @@ class StageContext:
     def places(self, paths: Iterable[str]) -> list[Place]:
         """As `files`, and URLs too."""
         return [place for path in paths for place in places_under(resolve_place(path, self.recipe_folder))]
+
+    def conversations(self, named: Iterable[str], part: str) -> list[Path]:
+        """Files of conversations: what the stage `instructions` made for this one, or else those that a section names.
+
+        Args:
+            named: the section's setting.
+            part: `hybrid` or `sft`.
+
+        Raises:
+            DataError: nothing is there.
+        """
+        if INSTRUCTIONS in self.inputs:
+            return [self.inputs[INSTRUCTIONS] / f"{part}.jsonl"]
+        return self.files(named)
 
     def resolve(self, path: str) -> Path:
         """The place that an input setting names."""

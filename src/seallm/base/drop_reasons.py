@@ -1,4 +1,4 @@
-"""Why a document was dropped, by the name that tables carry: in words for reports, and which are never quoted."""
+"""Why a text was dropped, by the name that tables carry: in words for reports, and which are never quoted."""
 
 TITLES = {
     "empty": "no text",
@@ -20,6 +20,12 @@ TITLES = {
     "harm": "harmful words",
     "blocked": "blocked address",
     "opted_out": "opted out",
+    "control_strings": "control strings",
+    "short_answer": "answer too short",
+    "too_long": "too long",
+    "repetition": "answer repeats itself",
+    "turn_language": "answer in another language",
+    "prompt_language": "prompt in another language",
 }
 WITHHELD = ("harm", "personal", "adult")  # never quoted: a report is passed around
 

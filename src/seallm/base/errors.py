@@ -8,6 +8,7 @@
     |-- CheckpointError   a saved training state is damaged or belongs to another run
     |-- ProcessError      processes that train together could not start, or one of them ended
     |-- WorkspaceError    a folder cannot be written, is full, or is in use by another process
+    |-- EndpointError     a model's server cannot be reached, refuses us, or answers what no such server answers
     `-- MissingExtra      an optional dependency is not installed
 
 A message says what was found (value, file, line), what was expected, and what to do next.
@@ -49,6 +50,10 @@ class ProcessError(SeallmError):
 
 class WorkspaceError(SeallmError):
     """A folder cannot be written, is full, or is in use by another process."""
+
+
+class EndpointError(SeallmError):
+    """A model's server cannot be reached, refuses us, or answers what no such server answers."""
 
 
 class MissingExtra(SeallmError):

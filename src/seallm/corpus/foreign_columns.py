@@ -34,7 +34,7 @@ def read_row(row: Mapping[str, Any], columns: ColumnMap) -> dict[str, Any]:
     """
     fields = {}
     for field in FIELDS:
-        value = _look_up(row, columns.get(field, field))
+        value = look_up(row, columns.get(field, field))
         if value is None and field not in columns and field in _SPELLINGS:
             value = row.get(_SPELLINGS[field])
         if value is not None:
@@ -42,7 +42,8 @@ def read_row(row: Mapping[str, Any], columns: ColumnMap) -> dict[str, Any]:
     return fields
 
 
-def _look_up(row: Mapping[str, Any], name: str) -> Any:
+def look_up(row: Mapping[str, Any], name: str) -> Any:
+    """The value under a name, dotted or not; None where there is none."""
     if name in row or "." not in name:
         return row.get(name)
     value: Any = row

@@ -17,6 +17,7 @@ from typing import Any
 from seallm.base.artifacts import locked, versions
 from seallm.base.errors import DataError
 from seallm.base.files import file_fingerprint, fingerprint, write_json, write_text
+from seallm.base.hub import MODEL_FILES
 from seallm.base.runtime import Runtime, progress, seed_everything
 from seallm.evaluate.differences import differences
 from seallm.evaluate.figure_table import markdown
@@ -39,7 +40,6 @@ from seallm.model.checkpoints import check_folder, load_tokenizer
 from seallm.recipe import Evaluate
 
 SEED = 0  # of the bootstrap
-MODEL_FILES = ("*.json", "*.safetensors", "*.jinja", "tokenizer.model")
 
 
 @dataclass(frozen=True)

@@ -77,7 +77,6 @@ class Engine(TemplateLM):  # type: ignore[misc]
         self.plain = PlainText(tokenizer)
         self._start: list[int] = list(tokenizer("").input_ids)  # what the tokenizer itself puts before a text
         self._chat: ChatFormat | None = None
-        self._stop_ids: dict[tuple[str, ...], list[int]] = {}
 
     @property
     def eot_token_id(self) -> int:
@@ -159,9 +158,10 @@ class Engine(TemplateLM):  # type: ignore[misc]
         return continuation_log_likelihoods(self.model, pairs, sequences * TOKENS_A_SEQUENCE)
 
     def _answers(
-        self, prompts: Sequence[list[int]], stops: Sequence[int], settings: SamplingSettings, first: int, sequences: int
+        self, prompts: Sequence[list[int]], stops: Sequence[str], settings: SamplingSettings, first: int, sequences: int
     ) -> list[list[list[int]]]:
-        return generate(self.model, prompts, stops, settings, sequences, first_prompt=first)
+        stop = partial(self._has_ended, [stop.encode() for stop in stops])
+        return generate(self.model, prompts, stop, settings, sequences, first_prompt=first)
 
     def _fitting(self, compute: Callable[[int], list[Found]]) -> list[Found]:
         """Compute with as many sequences at once as memory holds: half as many, from now on, where they do not fit."""
@@ -208,7 +208,7 @@ class Engine(TemplateLM):  # type: ignore[misc]
         numbered = sorted(enumerate(requests), key=lambda item: str(item[1].args[1]))
         for _, group in groupby(numbered, key=lambda item: str(item[1].args[1])):
             members = list(group)
-            settings, stops = _generation_settings(members[0][1].args[1], self.seed)
+            settings, stops = _generation_settings(members[0][1].args[1], self.seed, self.max_length // 2)
             prompts = [self._prompt_ids(request.args[0], settings.max_new_tokens) for _, request in members]
             for (number, _), text in zip(members, self._generate(prompts, settings, stops), strict=True):
                 answers[number] = text
@@ -219,32 +219,29 @@ class Engine(TemplateLM):  # type: ignore[misc]
     ) -> Iterator[str]:
         for start in range(0, len(prompts), GENERATED_AT_ONCE):
             part = prompts[start : start + GENERATED_AT_ONCE]
-            found = self._fitting(partial(self._answers, part, self._stops(stops), settings, start))
+            found = self._fitting(partial(self._answers, part, stops, settings, start))
             self.advance(len(part))
             yield from (_cut(self.plain.decode(returned[0]), stops) for returned in found)
 
     def _prompt_ids(self, context: str, max_new_tokens: int) -> list[int]:
         ids = context.ids if isinstance(context, ChatPrompt) else self.tok_encode(context)
         room = self.max_length - max_new_tokens
-        if room < 1:
-            raise RecipeError(
-                f"A task wants {max_new_tokens} new tokens, but the model has {self.max_length} positions; lower "
-                "max_gen_toks in its task file"
-            )
         self.cut_prompts += len(ids) > room
         return ids[-room:]
 
-    def _stops(self, stops: tuple[str, ...]) -> list[int]:
-        """Ids that end an answer: the end of sequence, and tokens that begin with a stop string."""
-        if stops not in self._stop_ids:
-            texts = ((i, self.plain.token_bytes(i, is_first=False)) for i in range(len(self.tokenizer)))
-            starts = tuple(stop.encode() for stop in stops)
-            self._stop_ids[stops] = [self.eot_token_id, *(i for i, text in texts if starts and text.startswith(starts))]
-        return self._stop_ids[stops]
+    def _has_ended(self, stops: Sequence[bytes], ids: Sequence[int]) -> bool:
+        """True where an answer's last token is the end of sequence, or completes a stop string."""
+        if ids[-1] == self.eot_token_id:
+            return True
+        first = max(0, len(ids) - max(map(len, stops), default=0))  # a token has a byte at least
+        text = b"".join(self.plain.token_bytes(ids[i], is_first=i == 0) for i in range(first, len(ids)))
+        return any(stop in text for stop in stops)
 
 
-def _generation_settings(wanted: dict[str, Any], seed: int) -> tuple[SamplingSettings, tuple[str, ...]]:
-    """Settings and stop strings from the `generation_kwargs` of a task file."""
+def _generation_settings(
+    wanted: dict[str, Any], seed: int, most_tokens: int
+) -> tuple[SamplingSettings, tuple[str, ...]]:
+    """Settings and stop strings from the `generation_kwargs` of a task file; an answer leaves room for its prompt."""
     known = {"until", "do_sample", "temperature", "top_p", "max_gen_toks"}
     if unknown := set(wanted) - known:
         raise RecipeError(
@@ -253,7 +250,7 @@ def _generation_settings(wanted: dict[str, Any], seed: int) -> tuple[SamplingSet
     until = wanted.get("until") or []
     stops = tuple(stop for stop in ([until] if isinstance(until, str) else until) if stop)
     temperature = float(wanted.get("temperature", 1.0)) if wanted.get("do_sample") else 0.0
-    max_new_tokens = int(wanted.get("max_gen_toks", DEFAULT_NEW_TOKENS))
+    max_new_tokens = min(most_tokens, int(wanted.get("max_gen_toks", DEFAULT_NEW_TOKENS)))
     return SamplingSettings(max_new_tokens, temperature, float(wanted.get("top_p", 1.0)), seed), stops
 
 

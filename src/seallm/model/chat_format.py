@@ -57,7 +57,7 @@ def add_chat_tokens(tokenizer: PreTrainedTokenizerFast) -> int:
     _end_id(tokenizer)
     is_known = MARKER in tokenizer.get_added_vocab()
     added = 0 if is_known else tokenizer.add_tokens([AddedToken(MARKER, special=True, normalized=False)], True)
-    tokenizer.chat_template = ("{{ bos_token }}" if _beginning_ids(tokenizer) else "") + _TURNS
+    tokenizer.chat_template = _template(tokenizer)
     rows = [{"role": m.role, "content": m.content} for m in _TRIAL]
     theirs = tokenizer.apply_chat_template(rows, tokenize=True, return_dict=False)
     if theirs != ChatFormat(tokenizer).encode(_TRIAL).ids:
@@ -67,6 +67,16 @@ def add_chat_tokens(tokenizer: PreTrainedTokenizerFast) -> int:
             "not normalized in tokenizer.json"
         )
     return int(added)
+
+
+def has_own_format(tokenizer: PreTrainedTokenizerFast) -> bool:
+    """True where a tokenizer's chat template is the one of this module: the model was trained by it."""
+    template = tokenizer.chat_template
+    return isinstance(template, str) and template.strip() == _template(tokenizer)
+
+
+def _template(tokenizer: PreTrainedTokenizerFast) -> str:
+    return ("{{ bos_token }}" if _beginning_ids(tokenizer) else "") + _TURNS
 
 
 def document_start_id(tokenizer: PreTrainedTokenizerFast) -> int:
@@ -145,16 +155,6 @@ class ChatFormat:
     def encode_text(self, text: str) -> list[int]:
         """Ids of a plain text, never a control id."""
         return self.plain.encode(text)
-
-    def text_prompt_ids(self, text: str) -> list[int]:
-        """Ids of a plain text that is to be continued: after the beginning-of-sequence, where the base has one.
-
-        No text is continued like the start of a document: after the end of the one before.
-
-        Raises:
-            DataError: the text is not Unicode.
-        """
-        return [*self._beginning, *self.plain.encode(text)] or [self.end_id]
 
     def decode(self, ids: Iterable[int]) -> str:
         """The text of ids, control tokens left out."""

@@ -5,7 +5,7 @@ all its answers. Each answer draws its random numbers from a generator of its ow
 is the same answer in any batch, up to rounding.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
 from transformers import PreTrainedModel
@@ -20,36 +20,40 @@ PREFIX_BYTES = 2**29
 STEP_TOKENS = 2048
 ALL_MEMORY = 2**50  # who asks for too many answers at once sees the memory error, and can ask for fewer
 
+Stop = Collection[int] | Callable[[Sequence[int]], bool]
+
 
 def generate(
     model: PreTrainedModel,
     prompts: Sequence[Sequence[int]],
-    stop_ids: Collection[int],
+    stop: Stop,
     settings: SamplingSettings,
     batch_sequences: int,
     num_return: int = 1,
     *,
-    first_prompt: int = 0,
+    first_prompt: int | Sequence[int] = 0,
 ) -> list[list[list[int]]]:
     """Answer every prompt `num_return` times.
 
     Args:
         model: a causal language model in evaluation mode.
         prompts: token ids; none may be empty.
-        stop_ids: an answer ends with the first of these.
+        stop: an answer ends with the first of these ids, or where this function of its ids so far says so.
         settings: length and randomness.
         batch_sequences: answers computed at once.
         num_return: answers a prompt.
         first_prompt: number of the first prompt, where these are a part of a longer list: answers depend on the number.
+            A number for each prompt takes the place of its own, so that answers do not depend on the list.
 
     Returns:
-        Ids of each answer of each prompt, without the prompt. An answer whose last id is a stop id has ended, any other
+        Ids of each answer of each prompt, without the prompt. An answer whose last id stops it has ended, any other
         was cut at `max_new_tokens` or at the model's last position.
 
     Raises:
         ModelError: a prompt is empty or leaves the model no position for an answer.
     """
     limits = _limits(model, prompts, settings)
+    numbers_of = range(first_prompt, first_prompt + len(prompts)) if isinstance(first_prompt, int) else first_prompt
     answers: list[list[list[int]]] = [[[] for _ in range(num_return)] for _ in prompts]
     if not prompts:
         return answers
@@ -58,12 +62,16 @@ def generate(
         asked = [(p, a) for p in sorted(range(len(prompts)), key=lambda p: len(prompts[p])) for a in range(num_return)]
         for key, (prompt, answer) in enumerate(asked):
             fitting = replace(settings, max_new_tokens=limits[prompt])
-            batch.add(key, Job(prompts[prompt], fitting, frozenset(stop_ids), number=(first_prompt + prompt, answer)))
+            number = (numbers_of[prompt], answer)
+            batch.add(key, Job(prompts[prompt], fitting, () if callable(stop) else frozenset(stop), number=number))
         while batch.num_sequences:
             for update in batch.step():
                 prompt, answer = asked[update.key]
+                ids = answers[prompt][answer]
                 if update.token_id is not None:
-                    answers[prompt][answer].append(update.token_id)
+                    ids.append(update.token_id)
+                if callable(stop) and not update.is_last and stop(ids):
+                    batch.remove(update.key)
     return answers
 
 

@@ -1,7 +1,6 @@
 """Conversations in, the prompts to answer out: first user turns, balanced over languages, the same for the same seed.
 
-Languages take turns, so a language with few conversations gives all of its prompts and the others share the rest. Which
-half a prompt belongs to (training or held out) is a hash of its text alone: the same question never stands in both.
+Languages take turns, so a language with few conversations gives all of its prompts and the others share the rest.
 """
 
 import itertools
@@ -53,11 +52,6 @@ def choose_prompts(
     ]
     turns_taken = (prompt for row in itertools.zip_longest(*shuffled) for prompt in row if prompt is not None)
     return list(itertools.islice(turns_taken, max_prompts)), dropped
-
-
-def is_held_out(question: str, share: float, seed: int) -> bool:
-    """True for about `share` of all questions, decided by a hash of the question."""
-    return int(fingerprint(["held out", seed, question])[:8], 16) < share * 2**32
 
 
 def other_answer(prompt: Prompt, prompts: Sequence[Prompt], seed: int) -> str | None:

@@ -15,7 +15,7 @@ from transformers import PreTrainedModel
 from seallm.base.artifacts import StageContext, timed
 from seallm.base.errors import DataError
 from seallm.base.files import read_json_lines, write_json, write_json_lines
-from seallm.base.records import Conversation, Message, Preference, read_conversations, write_preferences
+from seallm.base.records import Conversation, Message, Preference, is_held_out, read_conversations, write_preferences
 from seallm.base.runtime import progress, seed_everything
 from seallm.languages import load_languages
 from seallm.model.chat_format import ChatFormat
@@ -24,7 +24,7 @@ from seallm.model.generation import SamplingSettings, generate
 from seallm.prefer.answers import reason_to_drop
 from seallm.prefer.figures import Tally, judge_accuracy, total
 from seallm.prefer.judge import Judgement, Pair, calibrate, judge_pairs
-from seallm.prefer.prompts import Prompt, choose_prompts, is_held_out, other_answer
+from seallm.prefer.prompts import Prompt, choose_prompts, other_answer
 from seallm.recipe import Prefer
 
 JUDGING_TOKENS = 256  # a usual judging prompt: a batch of sequences in tokens
@@ -41,7 +41,7 @@ def run(settings: Prefer, context: StageContext) -> None:
         ModelError: the model is incomplete, or was not made for conversations.
     """
     seed_everything(context.seed)
-    conversations, bad = _read(context.files(settings.conversations))
+    conversations, bad = _read(context.conversations(settings.conversations, "sft"))
     prompts, left_out = choose_prompts(conversations, context.languages, settings.max_prompts, context.seed)
     if not prompts:
         raise DataError(

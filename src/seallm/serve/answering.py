@@ -20,10 +20,10 @@ from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from seallm.serve.engine import Engine, logger
-from seallm.serve.guard import error_response
 from seallm.serve.metrics import Metrics
-from seallm.serve.replies import ErrorBody, Usage, error_detail
+from seallm.serve.replies import Usage
 from seallm.serve.requests import AnswerRequest, Event, Failed, Finished, Piece, PromptScores, Ticket
+from seallm.web.refusals import ErrorBody, error_detail, error_response
 
 STREAM_END = "data: [DONE]\n\n"
 TOO_SLOW = "the answer took too long; ask for fewer tokens, or try again later"

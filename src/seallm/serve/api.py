@@ -15,19 +15,22 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
 from seallm import __version__
-from seallm.base.errors import DataError
+from seallm.base.errors import DataError, ModelError
+from seallm.base.records import Message
 from seallm.base.sampling import SamplingSettings
 from seallm.model.plain_text import PlainText
 from seallm.serve.answering import Answering, AnswerStream, Reply, complete
 from seallm.serve.chat_reply import ChatReply
 from seallm.serve.engine import Engine, logger
-from seallm.serve.guard import GuardSettings, error_response
 from seallm.serve.metrics import Metrics
-from seallm.serve.replies import Completion, ErrorBody, Health, ModelCard, ModelList, TextCompletion, TokenCounts
+from seallm.serve.replies import Completion, Health, ModelCard, ModelList, TextCompletion, TokenCounts
 from seallm.serve.requests import AnswerRequest, PromptTooLong, QueueFull
-from seallm.serve.schema import ChatRequest, CompletionRequest, SamplingFields, TokenizeRequest
+from seallm.serve.schema import ChatMessage, ChatRequest, CompletionRequest, SamplingFields, TokenizeRequest
+from seallm.serve.system_prompt import ServedPolicy
 from seallm.serve.text_reply import TextReply
 from seallm.serve.token_counts import conversation_counts, text_counts
+from seallm.web.guard import GuardSettings
+from seallm.web.refusals import ErrorBody, error_response
 
 DEFAULT_SAMPLING = SamplingSettings(max_new_tokens=512, temperature=0.7, top_p=0.95)
 DEFAULT_TEXT_TOKENS = 16  # as in OpenAI's API
@@ -46,6 +49,7 @@ class ServerSettings:
         sampling: used where a request does not say otherwise; its seed is not used.
         logs_prompts: write prompts to the log, for whoever looks for a fault.
         base: tokenizer of the base model, that token counts are compared with, and its name.
+        policy: whose system prompt stands before every conversation; None: clients choose theirs.
     """
 
     guard: GuardSettings = field(default_factory=GuardSettings)
@@ -56,6 +60,12 @@ class ServerSettings:
     sampling: SamplingSettings = DEFAULT_SAMPLING
     logs_prompts: bool = False
     base: tuple[PlainText, str] | None = None
+    policy: ServedPolicy | None = None
+
+    def messages(self, given: Sequence[ChatMessage]) -> list[Message]:
+        """A client's conversation, behind the policy's system prompt."""
+        messages = [message.to_message() for message in given]
+        return messages if self.policy is None else self.policy.applied(messages)
 
 
 REFUSALS: dict[int | str, dict[str, Any]] = {
@@ -101,6 +111,9 @@ def add_completions(app: FastAPI, engine: Engine, settings: ServerSettings, metr
 
     @app.post("/v1/completions", response_model=TextCompletion, responses=REFUSALS)
     async def text(body: CompletionRequest, client: Request) -> BaseModel | Response:
+        if settings.policy is not None and not settings.policy.allow_system:
+            message = "a policy is in force, which plain text would pass by; ask /v1/chat/completions"
+            return error_response(403, message, "policy_in_force")
         if len(body.prompts) > settings.max_prompts:
             message = f"prompt: at most {settings.max_prompts} prompts at once"
             return error_response(400, message, "invalid_value")
@@ -139,7 +152,7 @@ async def _answer(
         answering = Answering(engine, requests, client, settings.request_seconds, metrics)
     except PromptTooLong as error:
         return error_response(400, str(error), "context_length_exceeded")
-    except DataError as error:
+    except (DataError, ModelError) as error:  # the latter: the model's chat template refuses the conversation
         return error_response(400, str(error), "invalid_value")
     except QueueFull as error:
         return error_response(429, str(error), "queue_full", {"retry-after": str(error.retry_seconds)})
@@ -153,7 +166,7 @@ async def _answer(
 def _chat_request(engine: Engine, body: ChatRequest, settings: ServerSettings) -> AnswerRequest:
     longest = body.max_completion_tokens or body.max_tokens or settings.sampling.max_new_tokens
     request = engine.request(
-        [message.to_message() for message in body.messages],
+        settings.messages(body.messages),
         body.sampling(settings.sampling, longest),
         stops=body.stops,
         num_answers=body.n or 1,
@@ -169,7 +182,7 @@ def _text_requests(engine: Engine, body: CompletionRequest, settings: ServerSett
     _check_ids(engine, [token_id for token_id, _ in sampling.logit_bias], "logit_bias")
     requests = []
     for prompt in body.prompts:
-        ids = prompt if isinstance(prompt, list) else engine.format.text_prompt_ids(prompt)
+        ids = prompt if isinstance(prompt, list) else engine.format.text_ids(prompt) or [engine.format.start_id]
         _check_ids(engine, ids, "prompt")
         scores_prompt = bool(body.echo) and body.logprobs is not None
         request = AnswerRequest(tuple(ids), sampling, body.stops, body.n or 1, body.logprobs, scores_prompt)
@@ -193,11 +206,11 @@ def add_tokenize(app: FastAPI, engine: Engine, settings: ServerSettings) -> None
                 texts: Mapping[str | None, str] = dict(body.by_language)
                 counts = text_counts(engine.format, settings.base, texts, with_ids=body.with_ids)
             else:
-                messages = [message.to_message() for message in body.messages]
+                messages = settings.messages(body.messages)
                 counts = conversation_counts(engine.format, settings.base, messages, with_ids=body.with_ids)
             return TokenCounts(model=engine.name, base=settings.base and settings.base[1], counts=counts)
 
         try:
             return await run_in_threadpool(count)
-        except DataError as error:
+        except (DataError, ModelError) as error:
             return error_response(400, str(error), "invalid_value")

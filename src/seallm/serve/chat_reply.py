@@ -48,7 +48,7 @@ class ChatReply:
 
     def _logprobs(self, tokens: list[ScoredToken]) -> ChatLogprobs | None:
         is_wanted = self.answering.requests[0].num_top is not None
-        return chat_logprobs(self.answering.engine.format, tokens) if is_wanted else None
+        return chat_logprobs(self.answering.engine.format.plain, tokens) if is_wanted else None
 
     def opening(self) -> list[Chunk]:
         """The role of every answer."""

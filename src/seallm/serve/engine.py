@@ -18,8 +18,8 @@ from dataclasses import replace
 from seallm.base.records import Message
 from seallm.base.sampling import SamplingSettings
 from seallm.canonical.repair import repair
-from seallm.model.chat_format import ChatFormat
 from seallm.model.jobs import Batch, Job, Update
+from seallm.model.prompt_format import PromptFormat
 from seallm.model.text_stream import TextStream
 from seallm.serve.answer import Answer
 from seallm.serve.requests import (
@@ -42,10 +42,9 @@ class Engine:
 
     Args:
         batch: computes; belongs to this engine alone.
-        chat_format: of the model's tokenizer.
+        prompt_format: how the model is asked.
         name: what it is called to users.
         max_sequence_tokens: positions of the model; prompt and answer share them.
-        stop_ids: ids that end an answer.
         max_rows: answers made at once.
         max_waiting: requests that may wait beside those that are answered.
     """
@@ -53,17 +52,16 @@ class Engine:
     def __init__(
         self,
         batch: Batch,
-        chat_format: ChatFormat,
+        prompt_format: PromptFormat,
         name: str,
         *,
         max_sequence_tokens: int,
-        stop_ids: frozenset[int],
         max_rows: int,
         max_waiting: int,
     ) -> None:
-        self.batch, self.format, self.name = batch, chat_format, name
+        self.batch, self.format, self.name = batch, prompt_format, name
         self.max_sequence_tokens, self.max_rows, self.max_waiting = max_sequence_tokens, max_rows, max_waiting
-        self._stop_ids = stop_ids
+        self._stop_ids = prompt_format.stop_ids
         self._changed = threading.Condition()
         self._waiting: deque[Ticket] = deque()  # no answer begun, or not all
         self._begun: set[Ticket] = set()
@@ -102,6 +100,7 @@ class Engine:
         Raises:
             PromptTooLong: no position is left.
             DataError: a content is not Unicode.
+            ModelError: the model's chat template refuses the conversation.
         """
         prompt = self.format.prompt_ids([_canonical(message) for message in messages])
         return self.prompt_request(
@@ -233,7 +232,7 @@ class Engine:
             logger.exception("a request failed")
             self._fail(ticket, error)
             return
-        self._answers[key] = Answer(ticket, number, TextStream(self.format), self._stop_ids)
+        self._answers[key] = Answer(ticket, number, TextStream(self.format.plain), self._stop_ids)
 
     def _tell(self, update: Update) -> None:
         answer = self._answers.get(update.key)

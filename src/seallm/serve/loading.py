@@ -14,12 +14,12 @@ import torch
 from seallm.base.errors import ModelError
 from seallm.base.files import read_json
 from seallm.base.runtime import Runtime, available_cores
-from seallm.model.chat_format import ChatFormat
 from seallm.model.checkpoints import load_model, load_tokenizer
 from seallm.model.continuous import ContinuousBatch
 from seallm.model.jobs import Batch, BatchSettings
+from seallm.model.places import ModelPlace, find_model
+from seallm.model.prompt_format import PromptFormat
 from seallm.serve.engine import Engine
-from seallm.serve.places import ModelPlace, find_model
 
 EngineKind = Literal["own", "vllm", "llama.cpp"]
 Device = Literal["cpu", "cuda"]
@@ -59,7 +59,9 @@ def load_engine(place: Path, settings: EngineSettings | None = None) -> Engine:
     """
     settings = settings or EngineSettings()
     found = find_model(place)
-    chat_format = ChatFormat(load_tokenizer(found.folder))  # before the weights: it fails sooner
+    prompt_format = PromptFormat(
+        load_tokenizer(found.folder), _named_ends(found)
+    )  # before the weights: it fails sooner
     runtime = serving_runtime(settings)
     max_rows = settings.max_rows or (16 if runtime.device == "cpu" else 64)
     batch: Batch
@@ -70,10 +72,9 @@ def load_engine(place: Path, settings: EngineSettings | None = None) -> Engine:
         raise NotImplementedError(settings.kind)
     return Engine(
         batch,
-        chat_format,
+        prompt_format,
         found.name,
         max_sequence_tokens=max_sequence_tokens,
-        stop_ids=stop_ids(found, chat_format),
         max_rows=max_rows,
         max_waiting=settings.max_waiting,
     )
@@ -106,9 +107,8 @@ def batch_settings(settings: EngineSettings, runtime: Runtime, max_rows: int) ->
     return BatchSettings(max_rows, cache, prefixes, step_tokens)
 
 
-def stop_ids(found: ModelPlace, chat_format: ChatFormat) -> frozenset[int]:
-    """Ids that end an answer: the end of turn, the opening of another turn, and what the model's makers name."""
+def _named_ends(found: ModelPlace) -> list[int]:
+    """Ids that the model's makers name as ends of an answer."""
     file = found.folder / "generation_config.json"
     named: Any = read_json(file).get("eos_token_id") if file.is_file() else None
-    others = [named] if isinstance(named, int) else list(named or ())
-    return frozenset({chat_format.end_id, chat_format.marker_id, *others})
+    return [named] if isinstance(named, int) else list(named or ())

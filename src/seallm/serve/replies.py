@@ -164,25 +164,3 @@ class Health(BaseModel):
     model: str
     pending: int
     """Requests that wait or are being answered."""
-
-
-class ErrorDetail(BaseModel):
-    """What went wrong, as OpenAI's clients read it."""
-
-    message: str
-    type: str
-    param: str | None = None
-    code: str
-
-
-class ErrorBody(BaseModel):
-    """Body of every refusal."""
-
-    error: ErrorDetail
-
-
-def error_detail(status: int, message: str, code: str, param: str | None = None) -> ErrorDetail:
-    """An error with the type that OpenAI's clients expect of the status."""
-    types = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
-    other = "server_error" if status >= 500 else "invalid_request_error"
-    return ErrorDetail(message=message, type=types.get(status, other), param=param, code=code)

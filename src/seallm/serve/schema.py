@@ -6,7 +6,6 @@ believes a setting that has no effect.
 """
 
 import secrets
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated, Any, Literal, Self
 
@@ -14,7 +13,6 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_val
 
 from seallm.base.records import Message, Role
 from seallm.base.sampling import SamplingSettings
-from seallm.serve.replies import ErrorDetail, error_detail
 
 _NEUTRAL: dict[str, tuple[object, ...]] = {
     "tools": ([],),
@@ -286,28 +284,8 @@ def _same(given: object, neutral: object) -> bool:
     return given == neutral and isinstance(given, bool) == isinstance(neutral, bool)
 
 
-def validation_detail(errors: Sequence[Any]) -> ErrorDetail:
-    """The first of pydantic's errors: where, and what was expected; never the value that was sent."""
-    first = errors[0]
-    kind, place = first["type"], first["loc"][1:]  # the first part is "body"
-    if kind == "json_invalid":
-        return error_detail(
-            400, f"the body is not JSON: {first['ctx']['error']} at character {place[0]}", "invalid_json"
-        )
-    if not place and kind in ("missing", "model_attributes_type", "model_type"):
-        return error_detail(400, "the body must be a JSON object, sent as application/json", "invalid_json")
-    if kind == "extra_forbidden":
-        return error_detail(
-            400, f"{str(place[-1])[:80]!r} is not a known field", "unknown_parameter", str(place[-1])[:80]
-        )
-    # parts that are no field or index name the branch of a union
-    param = ".".join(str(part) for part in place if isinstance(part, int) or part in _FIELDS) or None
-    expected = first["msg"].removeprefix("Value error, ")
-    return error_detail(400, f"{param}: {expected}" if param else expected, "invalid_value", param)
-
-
-_FIELDS = {
+REQUEST_FIELDS = frozenset(
     name
     for shape in (ChatRequest, CompletionRequest, TokenizeRequest, ChatMessage, TextPart, StreamOptions)
     for name in shape.model_fields
-}
+)

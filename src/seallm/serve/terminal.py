@@ -17,7 +17,7 @@ from rich.markup import escape
 
 from seallm.base.errors import DataError
 from seallm.base.records import Message
-from seallm.serve.places import find_model
+from seallm.model.places import find_model
 
 if TYPE_CHECKING:
     from seallm.base.sampling import SamplingSettings

@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from seallm.base.records import Message
-from seallm.model.chat_format import ChatFormat
 from seallm.model.checkpoints import load_tokenizer
+from seallm.model.places import ModelPlace
 from seallm.model.plain_text import PlainText
-from seallm.serve.places import ModelPlace
+from seallm.model.prompt_format import PromptFormat
 from seallm.serve.replies import TokenCount
 from seallm.serve.tokens import token_text
 
@@ -28,7 +28,7 @@ def base_tokenizer(served: ModelPlace, named: Path | None) -> tuple[PlainText, s
 
 
 def text_counts(
-    chat_format: ChatFormat,
+    prompt_format: PromptFormat,
     base: tuple[PlainText, str] | None,
     texts: Mapping[str | None, str],
     *,
@@ -41,27 +41,27 @@ def text_counts(
     """
     found = []
     for language, text in texts.items():
-        ids = chat_format.plain.encode(text)
+        ids = prompt_format.plain.encode(text)
         num_base = len(base[0].encode(text)) if base else None
-        found.append(_count(chat_format.plain, language, text, ids, num_base, with_ids=with_ids))
+        found.append(_count(prompt_format.plain, language, text, ids, num_base, with_ids=with_ids))
     return found
 
 
 def conversation_counts(
-    chat_format: ChatFormat, base: tuple[PlainText, str] | None, messages: Sequence[Message], *, with_ids: bool
+    prompt_format: PromptFormat, base: tuple[PlainText, str] | None, messages: Sequence[Message], *, with_ids: bool
 ) -> list[TokenCount]:
     """What a conversation costs; in the base's tokenizer with as many tokens for headers and ends of turns.
 
     Raises:
         DataError: a content is not Unicode.
     """
-    ids = chat_format.prompt_ids(messages)
+    ids = prompt_format.prompt_ids(messages)
     contents = [message.content.strip() for message in messages]
     num_base = None
     if base:
-        num_contents = sum(map(len, chat_format.plain.encode_inner(contents)))
+        num_contents = sum(map(len, prompt_format.plain.encode_inner(contents)))
         num_base = sum(map(len, base[0].encode_inner(contents))) + len(ids) - num_contents
-    return [_count(chat_format.plain, None, "".join(contents), ids, num_base, with_ids=with_ids)]
+    return [_count(prompt_format.plain, None, "".join(contents), ids, num_base, with_ids=with_ids)]
 
 
 def _count(

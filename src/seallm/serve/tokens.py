@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-from seallm.model.chat_format import ChatFormat
 from seallm.model.plain_text import PlainText
 from seallm.model.text_stream import TextStream
 from seallm.serve.replies import ChatLogprobs, ChatToken, LikelyToken, TextLogprobs
@@ -25,11 +24,10 @@ def token_text(plain: PlainText, token_id: int) -> str:
         return "bytes:" + "".join(f"\\x{byte:02x}" for byte in found)
 
 
-def chat_logprobs(chat_format: ChatFormat, tokens: Sequence[ScoredToken]) -> ChatLogprobs:
+def chat_logprobs(plain: PlainText, tokens: Sequence[ScoredToken]) -> ChatLogprobs:
     """Tokens of a chat answer, as chat completions tell them."""
 
     def likely(token_id: int, log_probability: float) -> LikelyToken:
-        plain = chat_format.plain
         return LikelyToken(
             token=token_text(plain, token_id), logprob=log_probability, bytes=list(token_bytes(plain, token_id))
         )

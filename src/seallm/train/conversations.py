@@ -3,7 +3,8 @@
 The hybrid stage takes most of its languages' conversations (by default English: public instruction data is mostly
 English and would drown the rest) and leaves the others for supervised fine-tuning. Which of the two a conversation
 belongs to is a hash of its words, so it does not depend on files, order or seed. The hybrid stage writes down which
-languages it took from; fine-tuning on its model leaves just those conversations out.
+languages it took from; fine-tuning on its model leaves just those conversations out. Where the recipe has an
+[instructions] stage, that has parted them already, and both stages take their own part whole.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from seallm.base.artifacts import StageContext
+from seallm.base.balancing import capped_counts, parted
 from seallm.base.errors import DataError
 from seallm.base.files import fingerprint, read_json, write_json, write_json_lines
 from seallm.base.records import Conversation, read_conversations
@@ -87,43 +89,6 @@ class Caps:
     category: float = 1.0
 
 
-def capped_counts(counts: Mapping[str, int], shares: Mapping[str, float], share: float) -> dict[str, int]:
-    """How many of each name to take, as many as possible, so that none has more than its share of them all.
-
-    Where the shares add up to less than 1, those of the names without one of their own are raised until they do, or,
-    where all have one, all are raised in proportion.
-
-    Args:
-        counts: how many there are of each name, each at least one.
-        shares: largest shares of single names.
-        share: largest share of every other name.
-    """
-    own = {name: shares[name] for name in counts if name in shares}
-    others = [name for name in counts if name not in shares]
-    if others:
-        share = max(share, (1 - sum(own.values())) / len(others))
-        caps = own | dict.fromkeys(others, share)
-    else:
-        caps = {name: value / max(min(1.0, sum(own.values())), 1e-9) for name, value in own.items()}
-    total = _largest_total(counts, caps)
-    return {name: min(n, int(caps[name] * total + 1e-6)) for name, n in counts.items()}
-
-
-def _largest_total(counts: Mapping[str, int], caps: Mapping[str, float]) -> float:
-    """The largest T for which min(n, cap x T), summed over all names, is T.
-
-    Names give all they have one after another as T grows, in order of n / cap. Where the first of them do, T is the sum
-    of their numbers over what the caps of the others leave of 1.
-    """
-    order = sorted((name for name in counts if caps[name] > 0), key=lambda name: counts[name] / caps[name])
-    given, capped = float(sum(counts[name] for name in order)), 0.0
-    for name in reversed(order):  # it and those before it give all they have, those after it are at their caps
-        if capped < 1 - 1e-9 and given / (1 - capped) >= counts[name] / caps[name] - 1e-6:
-            return given / (1 - capped)
-        given, capped = given - counts[name], capped + caps[name]
-    return min((counts[name] / caps[name] for name in order), default=0.0)
-
-
 def balanced_epoch(labels: Sequence[tuple[str, str]], caps: Caps, epoch: int, seed: int) -> list[int]:
     """Numbers of the conversations of an epoch, shuffled.
 
@@ -148,18 +113,8 @@ def balanced_epoch(labels: Sequence[tuple[str, str]], caps: Caps, epoch: int, se
     taken = capped_counts(sizes, caps.languages, caps.language)
     chosen: list[int] = []
     for language in sorted(cells):
-        for category, count in _parted(within[language], taken[language]).items():
+        for category, count in parted(within[language], taken[language]).items():
             numbers = cells[language][category]
             order = random_generator(seed, "turns", language, category).permutation(len(numbers))
             chosen += [numbers[order[(epoch * count + i) % len(numbers)]] for i in range(count)]
     return [chosen[i] for i in random_generator(seed, "epoch", epoch).permutation(len(chosen))]
-
-
-def _parted(counts: Mapping[str, int], total: int) -> dict[str, int]:
-    """A total in parts proportional to the counts, by largest remainders."""
-    whole = sum(counts.values())
-    parts = {name: n * total // whole for name, n in counts.items()}
-    by_remainder = sorted(counts, key=lambda name: (-(counts[name] * total % whole), name))
-    for name in by_remainder[: total - sum(parts.values())]:
-        parts[name] += 1
-    return dict(sorted(parts.items()))

@@ -20,16 +20,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from seallm.base.artifacts import StageContext
+from seallm.base.artifacts import INSTRUCTIONS, StageContext
 from seallm.base.errors import DataError
 from seallm.base.records import Tier
 from seallm.model.chat_format import ChatFormat
+from seallm.policies.loading import load_policy
 from seallm.recipe_training import Hybrid
 from seallm.train.batches import TokenBatch, rows_per_step, step_batch
 from seallm.train.chat_rows import ChatRows
 from seallm.train.conversations import is_hybrid_part, load_conversations, write_used
 from seallm.train.draws import random_generator
-from seallm.train.examples import Example
+from seallm.train.examples import Example, add_system_prompts
 from seallm.train.inspector import Inspector
 from seallm.train.loop import Periodic, Phase, StepBatch, train
 from seallm.train.mixture import TextRows, make_rows, open_store
@@ -117,7 +118,7 @@ def run(settings: Hybrid, context: StageContext) -> None:
     left_out = frozenset(step - 1 for step in settings.skip_steps)
     phase = Phase("hybrid", num_steps(settings), batches, next_token_loss, settings.optimiser, left_out=left_out)
     train(start.model, [phase], context, Periodic("hybrid training", settings.checkpoint_every_steps))
-    write_used(context.out, settings.languages)
+    write_used(context.out, settings.languages if INSTRUCTIONS not in context.inputs else ())
     finish(context, start.model, start.tokenizer)
 
 
@@ -129,8 +130,10 @@ def num_steps(settings: Hybrid) -> int:
 
 def pack_conversations(settings: Hybrid, context: StageContext, chat_format: ChatFormat) -> ChatRows:
     """Rows of all conversations that this stage uses, each once."""
-    conversations = load_conversations(context.files(settings.conversations), context)
-    used = [c for c in conversations if c.language in settings.languages and is_hybrid_part(c)]
+    conversations = load_conversations(context.conversations(settings.conversations, "hybrid"), context)
+    used = conversations
+    if INSTRUCTIONS not in context.inputs:
+        used = [c for c in conversations if c.language in settings.languages and is_hybrid_part(c)]
     if not used and settings.conversation_share:
         raise DataError(
             f"[hybrid] languages = {settings.languages}: none of the {len(conversations)} conversations is in these "
@@ -138,6 +141,9 @@ def pack_conversations(settings: Hybrid, context: StageContext, chat_format: Cha
         )
     rows = ChatRows()
     examples = [Example(c.messages, c.language, c.category) for c in used]
+    if settings.policy is not None:
+        prompts = load_policy(settings.policy, context.recipe_folder).system_prompts()
+        examples = add_system_prompts(examples, settings.system_prompt_share, context.seed, 0, prompts)
     if settings.conversation_share:
         rows.add(examples, chat_format, settings.sequence_tokens, context.seed, "chat.")
         rows.check(settings.sequence_tokens)

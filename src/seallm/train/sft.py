@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from seallm.base.artifacts import StageContext
 from seallm.base.records import Conversation
 from seallm.model.chat_format import ChatFormat
+from seallm.policies.loading import load_policy
 from seallm.recipe_training import Sft
 from seallm.train.adapters import tune
 from seallm.train.batches import rows_per_step
@@ -32,10 +33,7 @@ def run(settings: Sft, context: StageContext) -> None:
     start = load_start(context)
     check_positions({"[sft] sequence_tokens": settings.sequence_tokens}, start.model)
     chat_format = ChatFormat(start.tokenizer)
-    conversations = load_conversations(context.files(settings.conversations), context)
-    left = left_for_tuning(conversations, context.inputs["model"])
-    context.counts["conversations"] |= {"used in the hybrid stage": len(conversations) - len(left)}
-    rows = pack_examples(left, settings, chat_format, context)
+    rows = pack_examples(tuning_conversations(settings, context), settings, chat_format, context)
     per_step = rows_per_step(settings.batch_tokens, settings.sequence_tokens)
     batches = ChatBatches(rows.rows, per_step, settings.sequence_tokens, start.model.device, Inspector(chat_format))
     left_out = frozenset(step - 1 for step in settings.skip_steps)
@@ -45,12 +43,22 @@ def run(settings: Sft, context: StageContext) -> None:
     tuned.finish(context)
 
 
+def tuning_conversations(settings: Sft, context: StageContext) -> list[Conversation]:
+    """The conversations of the stage: its part of [instructions], or what the hybrid stage left of its own files."""
+    conversations = load_conversations(context.conversations(settings.conversations, "sft"), context)
+    left = left_for_tuning(conversations, context.inputs["model"])
+    context.counts["conversations"] |= {"used in the hybrid stage": len(conversations) - len(left)}
+    return left
+
+
 def pack_examples(
     conversations: Sequence[Conversation], settings: Sft, chat_format: ChatFormat, context: StageContext
 ) -> ChatRows:
     """Rows of all examples of the stage, in order."""
     rows = ChatRows()
-    for part in draw_examples(conversations, settings, chat_format, context.seed):
+    policy = load_policy(settings.policy, context.recipe_folder) if settings.policy is not None else None
+    prompts = policy.system_prompts() if policy is not None else None
+    for part in draw_examples(conversations, settings, chat_format, context.seed, prompts):
         rows.add(part, chat_format, settings.sequence_tokens, context.seed)
     rows.check(settings.sequence_tokens)
     context.counts["examples"] = dict(sorted(rows.counts.items()))

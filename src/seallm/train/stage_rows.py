@@ -21,14 +21,13 @@ from seallm.model.chat_format import ChatFormat, add_chat_tokens
 from seallm.model.checkpoints import load_tokenizer
 from seallm.recipe_training import Hybrid, Pretrain, Sft
 from seallm.train.batches import rows_per_step
-from seallm.train.conversations import left_for_tuning, load_conversations
 from seallm.train.curriculum import Curriculum
 from seallm.train.hybrid import HybridRows, hybrid_rows, num_steps, pack_conversations
 from seallm.train.inspector import Inspector
 from seallm.train.mixture import TOKENIZER, TOKENS, TextRows, document_files
 from seallm.train.segments import Segment
 from seallm.train.sentence_pairs import SOURCE
-from seallm.train.sft import pack_examples
+from seallm.train.sft import pack_examples, tuning_conversations
 from seallm.train.start import MODEL
 from seallm.train.store import STORE, TokenStore, tokenizer_mark
 
@@ -149,9 +148,7 @@ def _sft(settings: Sft, context: StageContext) -> StageRows:
     tokenizer = load_tokenizer(context.inputs["model"] / MODEL)
     add_chat_tokens(tokenizer)
     chat_format = ChatFormat(tokenizer)
-    conversations = load_conversations(context.files(settings.conversations), context)
-    left = left_for_tuning(conversations, context.inputs["model"])
-    chat = pack_examples(left, settings, chat_format, context).rows
+    chat = pack_examples(tuning_conversations(settings, context), settings, chat_format, context).rows
     per_step = rows_per_step(settings.batch_tokens, settings.sequence_tokens)
 
     def rows(step: int) -> list[Row]:

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from seallm.base.errors import ModelError
-from seallm.serve.places import find_model
+from seallm.model.places import find_model
 
 
 def make_stage(run: Path, name: str, *, has_model: bool = True, is_finished: bool = True) -> Path:

@@ -1,0 +1,1 @@
+"""Instruction data: foreign conversation files in; checked, mixed conversations of all languages out."""
