@@ -21,8 +21,9 @@ from transformers import (
 from seallm.base.errors import ModelError
 from seallm.base.sampling import SamplingSettings
 from seallm.model.continuous import ContinuousBatch
-from seallm.model.jobs import BatchSettings, Job, Update
+from seallm.model.jobs import Job, Update
 from seallm.model.row_attention import measure_token_bytes
+from seallm.model.rows import TransformersRows
 
 VOCABULARY = 90
 SIZES = {
@@ -47,7 +48,6 @@ CONFIGS = {
     "gpt-oss, sinks": GptOssConfig(**SIZES, sliding_window=9, num_local_experts=2, num_experts_per_tok=1),
 }
 GREEDY = SamplingSettings(25, temperature=0)
-SMALL = BatchSettings(max_rows=4, step_tokens=6)
 
 
 def lively(config: PreTrainedConfig) -> PreTrainedModel:
@@ -64,6 +64,10 @@ def lively(config: PreTrainedConfig) -> PreTrainedModel:
 @pytest.fixture(scope="module")
 def model() -> PreTrainedModel:
     return lively(CONFIGS["llama"])
+
+
+def small(model: PreTrainedModel) -> ContinuousBatch:
+    return ContinuousBatch(TransformersRows(model, 2**30, 2**30), max_rows=4, step_tokens=6)
 
 
 def prompts(count: int, longest: int = 40) -> list[list[int]]:
@@ -110,7 +114,7 @@ def test_greedy_answers_are_those_of_transformers(kind: str) -> None:
     asked = prompts(7)
     expected = [reference(model, prompt) for prompt in asked]
     assert len({tuple(answer) for answer in expected}) == len(asked)
-    batch = ContinuousBatch(model, SMALL)
+    batch = small(model)
     assert answers(batch, [Job(prompt, GREEDY, {2}) for prompt in asked]) == expected
     assert batch.figures.reused_tokens > 0
 
@@ -119,7 +123,7 @@ def test_joining_and_leaving_at_any_step_changes_no_answer(model: PreTrainedMode
     asked = prompts(12)
     lengths = [1 + 5 * n % 23 for n in range(len(asked))]
     expected = [reference(model, prompt)[:length] for prompt, length in zip(asked, lengths, strict=True)]
-    batch = ContinuousBatch(model, SMALL)
+    batch = small(model)
     found: dict[int, list[int | None]] = {key: [] for key in range(len(asked))}
     drawn, coming, cancelled = random.Random(1), list(range(len(asked))), {2, 7}
     while coming or batch.num_sequences:
@@ -138,14 +142,14 @@ def test_when_memory_is_short_the_youngest_wait_and_lose_nothing(model: PreTrain
     asked = prompts(6, longest=250)
     expected = [reference(model, prompt) for prompt in asked]
     bound = 600 * measure_token_bytes(model)  # one row of the longest kind
-    batch = ContinuousBatch(model, BatchSettings(max_rows=6, cache_bytes=bound, prefix_bytes=0, step_tokens=64))
+    batch = ContinuousBatch(TransformersRows(model, bound, 0), 6, 64)
     assert answers(batch, [Job(prompt, GREEDY, {2}) for prompt in asked]) == expected
-    assert batch.num_cached_tokens <= 600
+    assert batch.computer.num_cached_tokens <= 600
 
 
 def test_a_conversations_next_turn_reads_only_what_is_new(model: PreTrainedModel) -> None:
     (first,) = prompts(1, longest=300)
-    batch = ContinuousBatch(model, SMALL)
+    batch = small(model)
     (said,) = answers(batch, [Job(first, GREEDY)])
     second = [*first, *said, 5, 6, 7]
     before = batch.figures.reused_tokens
@@ -156,7 +160,7 @@ def test_a_conversations_next_turn_reads_only_what_is_new(model: PreTrainedModel
 def test_answers_to_one_prompt_read_it_once(model: PreTrainedModel) -> None:
     prompt = [*range(3, 83)]
     sampling = SamplingSettings(5, temperature=1.5, seed=3)
-    batch = ContinuousBatch(model, SMALL)
+    batch = small(model)
     found = answers(batch, [Job(prompt, sampling, number=(0, n)) for n in range(4)])
     assert len({tuple(answer) for answer in found}) == 4
     assert batch.figures.reused_tokens == 3 * (len(prompt) - 1)
@@ -168,8 +172,8 @@ def test_a_seed_gives_the_same_answer_in_any_batch(model: PreTrainedModel) -> No
         SamplingSettings(20, temperature=1.1, seed=n, top_k=30, min_p=0.01, repetition_penalty=1.1) for n in range(6)
     ]
     jobs = [Job(prompt, row, {2}) for prompt, row in zip(asked, rows, strict=True)]
-    together = answers(ContinuousBatch(model, SMALL), jobs)
-    assert together == [answers(ContinuousBatch(model, SMALL), [job])[0] for job in jobs]
+    together = answers(small(model), jobs)
+    assert together == [answers(small(model), [job])[0] for job in jobs]
 
 
 def test_repetition_penalty_is_that_of_transformers(model: PreTrainedModel) -> None:
@@ -177,12 +181,12 @@ def test_repetition_penalty_is_that_of_transformers(model: PreTrainedModel) -> N
     expected = reference(model, prompt, repetition_penalty=1.4)
     assert expected != reference(model, prompt)
     job = Job(prompt, replace(GREEDY, repetition_penalty=1.4), {2})
-    assert answers(ContinuousBatch(model, SMALL), [job]) == [expected]
+    assert answers(small(model), [job]) == [expected]
 
 
 def test_scores_are_those_of_a_plain_forward(model: PreTrainedModel) -> None:
     (prompt, other) = prompts(2)
-    batch = ContinuousBatch(model, SMALL)
+    batch = small(model)
     batch.add(0, Job(other, GREEDY))
     batch.add(1, Job(prompt, replace(GREEDY, max_new_tokens=4), num_top=3, scores_prompt=True))
     batch.add(2, Job(prompt, replace(GREEDY, max_new_tokens=0), num_top=0, scores_prompt=True))
@@ -203,22 +207,23 @@ def test_scores_are_those_of_a_plain_forward(model: PreTrainedModel) -> None:
 def test_what_is_kept_is_bounded(model: PreTrainedModel) -> None:
     asked = prompts(20)
     expected = [reference(model, prompt) for prompt in asked[-3:]]
-    batch = ContinuousBatch(model, replace(SMALL, prefix_bytes=150 * measure_token_bytes(model)))
+    rows = TransformersRows(model, 2**30, 150 * measure_token_bytes(model))
+    batch = ContinuousBatch(rows, 4, 6)
     found = answers(batch, [Job(prompt, GREEDY, {2}) for prompt in asked])
     assert found[-3:] == expected
-    assert 0 < batch.prefixes.num_tokens <= 150
-    root, held = batch.prefixes._root, 0
+    assert 0 < rows.prefixes.num_tokens <= 150
+    root, held = rows.prefixes._root, 0
     open_nodes = [root]
     while open_nodes:
         node = open_nodes.pop()
         held += len(node.ids)
         assert all(states.shape[1] == len(node.ids) for states in node.states.values())
         open_nodes += node.children.values()
-    assert held == batch.prefixes.num_tokens
+    assert held == rows.prefixes.num_tokens
 
 
 def test_jobs_that_cannot_be_done(model: PreTrainedModel) -> None:
-    batch = ContinuousBatch(model, SMALL)
+    batch = small(model)
     for prompt in ([], [5] * 590):
         with pytest.raises(ModelError, match=r"expected a prompt, and 600 tokens in all"):
             batch.add(0, Job(prompt, GREEDY))
@@ -232,4 +237,4 @@ def test_models_without_ordinary_attention_are_refused() -> None:
     config = MambaConfig(vocab_size=VOCABULARY, hidden_size=16, num_hidden_layers=1, state_size=4)
     config.max_position_embeddings = 100
     with pytest.raises(ModelError, match=r"attention of another kind.*--engine vllm"):
-        ContinuousBatch(Auto.from_config(config), SMALL)
+        small(Auto.from_config(config))

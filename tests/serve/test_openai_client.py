@@ -10,6 +10,7 @@ from lm_eval.models.openai_completions import LocalCompletionsAPI
 
 from seallm.base.sampling import SamplingSettings
 from seallm.model.continuous import ContinuousBatch
+from seallm.model.rows import TransformersRows
 from seallm.model.scoring import continuation_log_likelihoods
 from seallm.serve.engine import Engine
 from seallm.serve.http import ServerSettings
@@ -139,8 +140,10 @@ def test_prompts_are_scored_as_evaluation_tools_ask_for(client: openai.OpenAI, s
     ((total, is_greedy), _) = LocalCompletionsAPI.parse_logprobs(answer.model_dump(), ctxlens=[len(context), 1])
     batch = shared_engine.batch
     assert isinstance(batch, ContinuousBatch)
+    rows = batch.computer
+    assert isinstance(rows, TransformersRows)
     with torch.inference_mode():
-        (expected,) = continuation_log_likelihoods(batch.model, [(context, continuation)], 1_000)
+        (expected,) = continuation_log_likelihoods(rows.model, [(context, continuation)], 1_000)
     assert total == pytest.approx(expected.sum, abs=1e-3)
     assert is_greedy == expected.is_greedy
     logprobs = answer.choices[0].logprobs

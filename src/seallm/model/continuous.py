@@ -9,16 +9,15 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import chain
+from typing import Any
 
 import numpy as np
 import torch
-from transformers import PreTrainedModel
 
 from seallm.base.errors import ModelError
-from seallm.model.jobs import BatchSettings, Job, Score, Update, scores
-from seallm.model.prefix_cache import PrefixCache, num_common
-from seallm.model.row_attention import Step, attend_by_rows, measure_token_bytes, run_step
-from seallm.model.row_cache import Row, RowCache
+from seallm.model.jobs import Job, Score, Update, scores
+from seallm.model.prefix_cache import num_common
+from seallm.model.rows import Computer
 from seallm.model.sampling import History, adjusted, draw, noise_source
 
 WORTH_WAITING_TOKENS = 32  # a request waits for another that is reading the same beginning, if it is this long
@@ -49,7 +48,7 @@ class _Sequence:
     noise: np.random.Generator
     history: History
     ids: list[int]
-    row: Row | None = None
+    row: Any = None  # of the computer's kind
     prompt_scores: list[Score] = field(default_factory=list)
 
     @property
@@ -66,24 +65,16 @@ class ContinuousBatch:
     """A model that answers many jobs at once. Not for several threads.
 
     Args:
-        model: in evaluation mode, on its device.
-        settings: bounds.
+        computer: the network.
+        max_rows: sequences computed at once.
+        step_tokens: prompt tokens read in a step.
 
     Attributes:
         figures: counts since the start.
-
-    Raises:
-        ModelError: the model's attention is of a kind that cannot be batched so.
     """
 
-    def __init__(self, model: PreTrainedModel, settings: BatchSettings) -> None:
-        self.model, self.settings = model, settings
-        config = model.config.get_text_config(decoder=True)
-        self.max_sequence_tokens = int(config.max_position_embeddings)
-        attend_by_rows(model)
-        token_bytes = measure_token_bytes(model)
-        self._cache = RowCache(token_bytes, settings.cache_bytes, self.max_sequence_tokens)
-        self.prefixes = PrefixCache(settings.prefix_bytes // token_bytes)
+    def __init__(self, computer: Computer, max_rows: int, step_tokens: int) -> None:
+        self.computer, self.max_rows, self.step_tokens = computer, max_rows, step_tokens
         self.figures = BatchFigures()
         self._waiting: deque[_Sequence] = deque()
         self._running: list[_Sequence] = []  # in the order of their coming
@@ -92,11 +83,6 @@ class ContinuousBatch:
     def num_sequences(self) -> int:
         """Sequences that are computed or wait."""
         return len(self._running) + len(self._waiting)
-
-    @property
-    def num_cached_tokens(self) -> int:
-        """Tokens for whose keys and values there is memory now."""
-        return self._cache.num_tokens
 
     def add(self, key: int, job: Job) -> None:
         """Take a job.
@@ -108,12 +94,12 @@ class ContinuousBatch:
         Raises:
             ModelError: the prompt is empty, leaves no position for its answer, or has an id that the model lacks.
         """
-        vocabulary = self.model.get_input_embeddings().num_embeddings
+        vocabulary, positions = self.computer.num_ids, self.computer.max_sequence_tokens
         wanted = len(job.prompt) + job.sampling.max_new_tokens
-        if not job.prompt or wanted > self.max_sequence_tokens:
+        if not job.prompt or wanted > positions:
             raise ModelError(
                 f"A prompt of {len(job.prompt)} tokens and an answer of {job.sampling.max_new_tokens} were asked for; "
-                f"expected a prompt, and {self.max_sequence_tokens} tokens in all at most. Shorten either"
+                f"expected a prompt, and {positions} tokens in all at most. Shorten either"
             )
         biased = (token_id for token_id, _ in job.sampling.logit_bias)
         if not all(0 <= token_id < vocabulary for token_id in chain(job.prompt, biased)):
@@ -139,11 +125,9 @@ class ContinuousBatch:
         work = self._plan()
         if not work:
             return []
-        step = Step(
-            [(row, s.ids[row.num_tokens : row.num_tokens + n]) for s, n in work if (row := s.row)], self.model.device
-        )
         wanted, drawing, scoring = _wanted_logits(work)
-        logits = run_step(self.model, step, torch.tensor(wanted, dtype=torch.long, device=self.model.device))
+        parts = [(s.row, s.ids[s.row.num_tokens : s.row.num_tokens + count]) for s, count in work]
+        logits = self.computer.compute(parts, wanted)
         self.figures.steps += 1
         for sequence, start, first in scoring:
             sequence.prompt_scores += self._prompt_scores(sequence, logits[start:], first)
@@ -153,25 +137,23 @@ class ContinuousBatch:
 
     def _admit(self) -> None:
         held: list[_Sequence] = []
-        while self._waiting and len(self._running) < self.settings.max_rows:
+        while self._waiting and len(self._running) < self.max_rows:
             sequence = self._waiting.popleft()
-            known = 0 if sequence.job.scores_prompt else self.prefixes.length(sequence.ids[:-1])
-            if self._is_being_read(sequence, known):
+            known = () if sequence.job.scores_prompt else sequence.ids[:-1]
+            if self._is_being_read(sequence, self.computer.num_known(known)):
                 held.append(sequence)
                 continue
-            row = self._cache.new_row(len(sequence.ids) + 1)
-            if row is None:
+            sequence.row = self.computer.begin(known, len(sequence.ids) + 1)
+            if sequence.row is None:
                 self._waiting.appendleft(sequence)
                 break
-            sequence.row = row
-            if known:
-                self.figures.reused_tokens += self.prefixes.copy_into(row, sequence.ids[:-1])
+            self.figures.reused_tokens += sequence.row.num_tokens
             self._running.append(sequence)
         self._waiting.extendleft(reversed(held))
 
     def _is_being_read(self, sequence: _Sequence, known: int) -> bool:
         """True where another sequence will soon have computed more of its beginning than is known now."""
-        if sequence.job.scores_prompt or not self.settings.prefix_bytes:
+        if sequence.job.scores_prompt:
             return False
         reading = (other for other in self._running if other.is_reading and not other.job.scores_prompt)
         shared = (num_common(other.job.prompt, sequence.ids[:-1]) for other in reading)
@@ -179,7 +161,7 @@ class ContinuousBatch:
 
     def _plan(self) -> list[tuple[_Sequence, int]]:
         """Who gets how many tokens in this step; all of them have room for these."""
-        budget, planned = self.settings.step_tokens, []
+        budget, planned = self.step_tokens, []
         for sequence in list(self._running):
             limit = SCORED_STEP_TOKENS if sequence.job.scores_prompt else budget
             count = 1 if sequence.num_pending == 1 else min(sequence.num_pending, budget, limit)
@@ -190,7 +172,7 @@ class ContinuousBatch:
 
     def _make_room(self, sequence: _Sequence, count: int) -> bool:
         """Let the youngest wait until there is room; False where it is the sequence itself that must wait."""
-        while sequence.row is not None and not self._cache.has_room(sequence.row, count):
+        while sequence.row is not None and not self.computer.has_room(sequence.row, count):
             youngest = self._running[-1]
             self._leave(youngest)
             self._waiting.appendleft(youngest)
@@ -199,10 +181,7 @@ class ContinuousBatch:
     def _leave(self, sequence: _Sequence) -> None:
         """Give up the row, and keep what was computed for whoever begins alike."""
         row = sequence.row
-        assert row is not None, "only what runs can leave"
-        if not sequence.job.scores_prompt:
-            self.prefixes.insert(sequence.ids[: row.num_tokens], row)
-        self._cache.free(row)
+        self.computer.end(row, () if sequence.job.scores_prompt else sequence.ids[: row.num_tokens])
         sequence.row = None
         sequence.prompt_scores = []  # told already, or computed again
         self._running.remove(sequence)
@@ -211,11 +190,10 @@ class ContinuousBatch:
         """Once a prompt is read, others may begin with it."""
         row, prompt = sequence.row, sequence.job.prompt
         if row is not None and row.num_tokens == len(prompt) and not sequence.job.scores_prompt:
-            self.prefixes.insert(prompt, row)
+            self.computer.keep(row, prompt)
 
     def _prompt_scores(self, sequence: _Sequence, logits: torch.Tensor, first: int) -> list[Score]:
         """Scores of the prompt's ids from number `first` on, whose logits these begin with."""
-        assert sequence.row is not None, "it was computed in this step"
         targets = sequence.job.prompt[first : sequence.row.num_tokens + 1]
         return scores(logits[: len(targets)], targets, sequence.job.num_top or 0)
 
@@ -262,7 +240,6 @@ def _wanted_logits(
     scoring: list[tuple[_Sequence, int, int]] = []
     start = 0
     for sequence, count in work:
-        assert sequence.row is not None, "what is planned has a row"
         first = sequence.row.num_tokens
         if sequence.job.scores_prompt and first + 1 < len(sequence.job.prompt):
             scoring.append((sequence, len(wanted), first + 1))

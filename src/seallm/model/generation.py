@@ -13,8 +13,9 @@ from transformers import PreTrainedModel
 from seallm.base.errors import ModelError
 from seallm.base.sampling import SamplingSettings as SamplingSettings
 from seallm.model.continuous import ContinuousBatch
-from seallm.model.jobs import BatchSettings, Job
+from seallm.model.jobs import Job
 from seallm.model.row_attention import attention_kept
+from seallm.model.rows import TransformersRows
 
 PREFIX_BYTES = 2**29
 STEP_TOKENS = 2048
@@ -58,7 +59,7 @@ def generate(
     if not prompts:
         return answers
     with attention_kept(model):
-        batch = ContinuousBatch(model, BatchSettings(batch_sequences, ALL_MEMORY, PREFIX_BYTES, STEP_TOKENS))
+        batch = ContinuousBatch(TransformersRows(model, ALL_MEMORY, PREFIX_BYTES), batch_sequences, STEP_TOKENS)
         asked = [(p, a) for p in sorted(range(len(prompts)), key=lambda p: len(prompts[p])) for a in range(num_return)]
         for key, (prompt, answer) in enumerate(asked):
             fitting = replace(settings, max_new_tokens=limits[prompt])

@@ -12,23 +12,6 @@ import torch
 from seallm.base.sampling import SamplingSettings
 
 
-@dataclass(frozen=True)
-class BatchSettings:
-    """Bounds.
-
-    Attributes:
-        max_rows: sequences computed at once.
-        cache_bytes: keys and values of these.
-        prefix_bytes: keys and values that are kept for later requests; 0 keeps none.
-        step_tokens: prompt tokens read in a step.
-    """
-
-    max_rows: int = 16
-    cache_bytes: int = 2 * 2**30
-    prefix_bytes: int = 2**30
-    step_tokens: int = 128
-
-
 @dataclass(frozen=True, slots=True)
 class Score:
     """How likely the model held a token to be, before temperature and penalties.

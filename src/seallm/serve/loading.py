@@ -5,6 +5,7 @@ vllm       vLLM's engine (`seallm[vllm]`), for large models and many users
 llama.cpp  quantised weights in a GGUF file (`seallm[llama-cpp]`), fast on a CPU
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -16,15 +17,17 @@ from seallm.base.files import read_json
 from seallm.base.runtime import Runtime, available_cores
 from seallm.model.checkpoints import load_model, load_tokenizer
 from seallm.model.continuous import ContinuousBatch
-from seallm.model.jobs import Batch, BatchSettings
+from seallm.model.jobs import Batch
 from seallm.model.places import ModelPlace, find_model
 from seallm.model.prompt_format import PromptFormat
+from seallm.model.rows import TransformersRows
 from seallm.serve.engine import Engine
 
 EngineKind = Literal["own", "vllm", "llama.cpp"]
 Device = Literal["cpu", "cuda"]
 NumberType = Literal["float32", "bfloat16"]
 GIB = 2**30
+ALL_LAYERS = 999
 
 
 @dataclass(frozen=True)
@@ -62,14 +65,8 @@ def load_engine(place: Path, settings: EngineSettings | None = None) -> Engine:
     prompt_format = PromptFormat(
         load_tokenizer(found.folder), _named_ends(found)
     )  # before the weights: it fails sooner
-    runtime = serving_runtime(settings)
-    max_rows = settings.max_rows or (16 if runtime.device == "cpu" else 64)
-    batch: Batch
-    if settings.kind == "own":
-        own = ContinuousBatch(load_model(found.folder, runtime), batch_settings(settings, runtime, max_rows))
-        batch, max_sequence_tokens = own, own.max_sequence_tokens
-    else:
-        raise NotImplementedError(settings.kind)
+    max_rows = settings.max_rows or (64 if _device(settings) == "cuda" else 16)
+    batch, max_sequence_tokens = _BATCHES[settings.kind](found, settings, max_rows)
     return Engine(
         batch,
         prompt_format,
@@ -80,31 +77,59 @@ def load_engine(place: Path, settings: EngineSettings | None = None) -> Engine:
     )
 
 
-def serving_runtime(settings: EngineSettings) -> Runtime:
-    """All cores; or a GPU where there is one, unless the settings say otherwise.
+def _device(settings: EngineSettings) -> str:
+    """The device that is meant.
 
     Raises:
         ModelError: there is no such device.
     """
-    device = settings.device or ("cuda" if torch.cuda.is_available() else "cpu")
-    if device == "cuda" and not torch.cuda.is_available():
-        raise ModelError(f"--device {device}: torch finds no GPU here. Use --device cpu")
+    if settings.device == "cuda" and not torch.cuda.is_available():
+        raise ModelError("--device cuda: torch finds no GPU here. Use --device cpu")
+    return settings.device or ("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def _own_batch(found: ModelPlace, settings: EngineSettings, max_rows: int) -> tuple[Batch, int]:
+    """Our own batch, and the model's positions."""
+    device = _device(settings)
     number_type = settings.number_type or ("float32" if device == "cpu" else "bfloat16")
-    return Runtime(1, available_cores(), device, number_type, False)
-
-
-def batch_settings(settings: EngineSettings, runtime: Runtime, max_rows: int) -> BatchSettings:
-    """Bounds for our own batch, after the weights were loaded."""
-    if runtime.device == "cpu":
+    runtime = Runtime(1, available_cores(), device, number_type, False)
+    model = load_model(found.folder, runtime)
+    if device == "cpu":
         cache, prefixes, step_tokens = 2 * GIB, GIB, 128
     else:
         free, _ = torch.cuda.mem_get_info(runtime.torch_device())
         cache, prefixes, step_tokens = int(0.4 * free), int(0.2 * free), 1024
-    if settings.cache_gib is not None:
-        cache = int(settings.cache_gib * GIB)
-    if settings.prefix_gib is not None:
-        prefixes = int(settings.prefix_gib * GIB)
-    return BatchSettings(max_rows, cache, prefixes, step_tokens)
+    rows = TransformersRows(model, _bytes(settings.cache_gib, cache), _bytes(settings.prefix_gib, prefixes))
+    return ContinuousBatch(rows, max_rows, step_tokens), rows.max_sequence_tokens
+
+
+def _llama_cpp_batch(found: ModelPlace, settings: EngineSettings, max_rows: int) -> tuple[Batch, int]:
+    """Our batch over llama.cpp's network."""
+    from seallm.serve.llama_cpp_rows import LlamaCppRows, find_gguf
+
+    cache = _bytes(settings.cache_gib, 2 * GIB) + _bytes(settings.prefix_gib, GIB)
+    layers = ALL_LAYERS if _device(settings) == "cuda" else 0
+    rows = LlamaCppRows(find_gguf(found.folder), max_rows, cache, step_tokens=128, gpu_layers=layers)
+    return ContinuousBatch(rows, max_rows, 128), rows.max_sequence_tokens
+
+
+def _vllm_batch(found: ModelPlace, settings: EngineSettings, max_rows: int) -> tuple[Batch, int]:
+    """The batch of vLLM."""
+    from seallm.serve.vllm_batch import VllmBatch
+
+    batch = VllmBatch(found.folder, settings.number_type, max_rows)
+    return batch, batch.max_sequence_tokens
+
+
+_BATCHES: dict[EngineKind, Callable[[ModelPlace, EngineSettings, int], tuple[Batch, int]]] = {
+    "own": _own_batch,
+    "llama.cpp": _llama_cpp_batch,
+    "vllm": _vllm_batch,
+}
+
+
+def _bytes(gib: float | None, default: int) -> int:
+    return default if gib is None else int(gib * GIB)
 
 
 def _named_ends(found: ModelPlace) -> list[int]:

@@ -77,5 +77,9 @@ class _EngineFigures(Collector):
         )
         yield CounterMetricFamily("seallm_answer_tokens", "Tokens of answers.", value=figures.answer_tokens)
         yield CounterMetricFamily("seallm_steps", "Forward passes.", value=figures.steps)
-        yield GaugeMetricFamily("seallm_cache_tokens", "Tokens the cache has memory for.", batch.num_cached_tokens)
-        yield GaugeMetricFamily("seallm_prefix_tokens", "Tokens kept for later requests.", batch.prefixes.num_tokens)
+        yield GaugeMetricFamily(
+            "seallm_cache_tokens", "Tokens the cache has memory for.", batch.computer.num_cached_tokens
+        )
+        yield GaugeMetricFamily(
+            "seallm_prefix_tokens", "Tokens kept for later requests.", batch.computer.num_kept_tokens
+        )
