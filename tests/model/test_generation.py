@@ -11,10 +11,11 @@ from transformers import LlamaForCausalLM, MistralConfig, MistralForCausalLM
 
 from seallm.base.errors import ModelError
 from seallm.base.records import Message
-from seallm.model import generation
+from seallm.model import shared_prefixes
 from seallm.model.chat_format import ChatFormat
 from seallm.model.checkpoints import new_llama
-from seallm.model.generation import SamplingSettings, _draw, generate, stream, stream_text
+from seallm.model.drawing import draw
+from seallm.model.generation import SamplingSettings, generate, stream, stream_text
 from seallm.model.scoring import continuation_log_likelihoods
 from tests.model.conftest import TEXT
 
@@ -79,9 +80,10 @@ def test_a_shared_beginning_is_computed_once_and_changes_nothing(
     start = prompts_of(chat_format)[4]
     prompts = [*(start + prompt for prompt in prompts_of(chat_format)[:4]), start[:-2], [7, 8, 9]]
     drawn = SamplingSettings(max_new_tokens=12, temperature=0.8, seed=5)
+    monkeypatch.setattr(shared_prefixes, "CPU_RUN_COST_TOKENS", 10_000)
     expected = generate(lively, prompts, {chat_format.end_id}, drawn, 4, num_return)
     greedy = [reference(lively, prompt, {chat_format.end_id}, 12) for prompt in prompts]
-    monkeypatch.setattr(generation, "RUN_COST_TOKENS", 0)
+    monkeypatch.setattr(shared_prefixes, "CPU_RUN_COST_TOKENS", 0)
     computed = 0
 
     def count(_: torch.nn.Module, __: tuple[torch.Tensor], output: torch.Tensor) -> None:
@@ -192,7 +194,7 @@ def test_draws_follow_the_nucleus(vocabulary: int, top_p: float) -> None:
     expected = torch.zeros(vocabulary)
     expected[order[inside]] = likely[inside] / likely[inside].sum()
     noise = (torch.arange(20_000) + 0.5) / 20_000  # every place of the unit interval once
-    drawn = _draw(logits.expand(20_000, -1), SamplingSettings(1, temperature, top_p), noise)
+    drawn = draw(logits.expand(20_000, -1), SamplingSettings(1, temperature, top_p), noise)
     shares = torch.bincount(drawn, minlength=vocabulary) / 20_000
     torch.testing.assert_close(shares, expected, atol=2e-4, rtol=0)
 

@@ -1,36 +1,26 @@
 """Prompts to answers: batched sampling with a key-value cache, and streams of ids and of text.
 
-What prompts have in common is computed once for all of them. The rest of prompts of similar length is padded on the
-left and computed once for all their answers; rows that have ended leave the batch. Each answer draws its random numbers
-from a generator of its own, seeded by (seed, prompt, answer): it is the same answer in any batch, up to rounding. One
-number decides one token, by its place in the cumulative distribution.
-
-Shapes: B rows, T tokens so far (padding included), V vocabulary.
+What prompts have in common is computed once for all of them. Rows that have ended leave the batch, and those of prompts
+that wait take their places. Each answer draws its random numbers from a generator of its own, seeded by (seed, prompt,
+answer): it is the same answer in any batch, up to rounding.
 """
 
 import codecs
-import itertools
 import unicodedata
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
-import torch
+import numpy.typing as npt
 from transformers import Cache, PreTrainedModel
 
 from seallm.base.errors import ModelError
 from seallm.base.sampling import SamplingSettings as SamplingSettings
 from seallm.model.chat_format import ChatFormat
-from seallm.model.kv_cache import new_cache, roomy_copies, shared_rows
+from seallm.model.decoding import DecodingBatch, Row, prefill
 from seallm.model.plain_text import PlainText
-from seallm.model.shared_prefixes import has_short_window, prefix_cache, shared_runs
+from seallm.model.shared_prefixes import has_short_window, prefix_cache, run_cost_tokens, shared_runs
 
-KEEP_SHARE = 0.75  # a batch is compacted when at most this share of its rows is still going
-RUN_COST_TOKENS = 2_048  # prompts that are computed apart are also decoded apart, in batches that may not be full
-NUCLEUS_GUESS = 256  # the most probable tokens tried first, before a whole vocabulary is sorted
-
-
+KEEP_SHARE = 0.75  # a batch is compacted, and filled up, when at most this share of its rows is still going
 Stop = Collection[int] | Callable[[Sequence[int]], bool]
 
 
@@ -64,37 +54,15 @@ def generate(
         ModelError: a prompt is empty or leaves the model no position for an answer.
     """
     limits = _limits(model, prompts, settings)
-    numbers_of = range(first_prompt, first_prompt + len(prompts)) if isinstance(first_prompt, int) else first_prompt
-    answers: list[list[list[int]]] = [[[] for _ in range(num_return)] for _ in prompts]
-    for some, prefill in _prefilled(model, prompts, limits, max(1, batch_sequences // num_return)):
-        for first in range(0, num_return, batch_sequences):
-            numbers = range(first, min(first + batch_sequences, num_return))
-            rows = [(prompt, answer) for prompt in some for answer in numbers]
-            noise = _noise([(numbers_of[prompt], answer) for prompt, answer in rows], settings)
-            batch = _Batch(model, prefill, len(numbers), noise, settings, is_last=numbers.stop == num_return)
-            texts = [answers[prompt][answer] for prompt, answer in rows]
-            for step in _run(batch, [limits[prompt] for prompt, _ in rows], partial(_has_ended, texts, stop)):
-                for row, token_id in step:
-                    texts[row].append(token_id)
-    return answers
-
-
-def _has_ended(texts: Sequence[list[int]], stop: Stop, row: int, token_id: int) -> bool:
-    return stop(texts[row]) if callable(stop) else token_id in stop
-
-
-def _prefilled(
-    model: PreTrainedModel, prompts: Sequence[Sequence[int]], limits: Sequence[int], together: int
-) -> "Iterator[tuple[list[int], _Prefill]]":
-    """Numbers of prompts that are answered together, and their forward pass; all prompts in turn."""
-    longest = max((len(prompt) + limit for prompt, limit in zip(prompts, limits, strict=True)), default=0)
-    alone = has_short_window(model, longest)
-    runs = [(list(range(len(prompts))), 0)] if alone else shared_runs([tuple(p) for p in prompts], RUN_COST_TOKENS)
-    for run, shared in runs:
-        prefix = prefix_cache(model, prompts[run[0]][:shared]) if shared else None
-        run.sort(key=lambda number: len(prompts[number]))
-        for some in (run[start : start + together] for start in range(0, len(run), together)):
-            yield some, _prefill(model, [prompts[number][shared:] for number in some], prefix, shared)
+    numbers = range(first_prompt, first_prompt + len(prompts)) if isinstance(first_prompt, int) else first_prompt
+    answers = [
+        [Row(limit, _noise(number, answer, settings)) for answer in range(num_return)]
+        for number, limit in zip(numbers, limits, strict=True)
+    ]
+    queue = _Queue(model, prompts, answers, settings, batch_sequences)
+    for _ in _decode(queue, stop):
+        pass
+    return [[row.ids for row in rows] for rows in answers]
 
 
 def stream(
@@ -105,10 +73,9 @@ def stream(
     Raises:
         ModelError: as `generate`.
     """
-    limits = _limits(model, [prompt], settings)
-    batch = _Batch(model, _prefill(model, [prompt]), 1, _noise([(0, 0)], settings), settings, is_last=True)
-    for step in _run(batch, limits, lambda _, token_id: token_id in stop_ids):
-        yield step[0][1]
+    row = Row(_limits(model, [prompt], settings)[0], _noise(0, 0, settings))
+    for _ in _decode(_Queue(model, [prompt], [[row]], settings, 1), stop_ids):
+        yield row.ids[-1]
 
 
 def _limits(model: PreTrainedModel, prompts: Sequence[Sequence[int]], settings: SamplingSettings) -> list[int]:
@@ -123,163 +90,86 @@ def _limits(model: PreTrainedModel, prompts: Sequence[Sequence[int]], settings: 
     return [min(settings.max_new_tokens, positions - len(prompt)) for prompt in prompts]
 
 
-def _noise(rows: Sequence[tuple[int, int]], settings: SamplingSettings) -> torch.Tensor:
-    """Uniform numbers (B, max_new_tokens), each row from a generator of its own."""
+def _noise(prompt: int, answer: int, settings: SamplingSettings) -> npt.NDArray[np.float32] | None:
+    """Uniform numbers, one an id of an answer, from a generator of its own."""
     if settings.temperature == 0:
-        return torch.empty(len(rows), settings.max_new_tokens)
-    seeds = ((settings.seed % 2**64, prompt, answer) for prompt, answer in rows)
-    drawn = [np.random.default_rng(seed).random(settings.max_new_tokens, dtype=np.float32) for seed in seeds]
-    return torch.from_numpy(np.stack(drawn))
+        return None
+    generator = np.random.default_rng((settings.seed % 2**64, prompt, answer))
+    return generator.random(settings.max_new_tokens, dtype=np.float32)
 
 
-@dataclass(frozen=True)
-class _Prefill:
-    """Prompts after their forward pass: last logits (P, V), cache, which columns are real (P, T), lengths (P, 1)."""
-
-    logits: torch.Tensor
-    cache: Cache
-    real: torch.Tensor
-    lengths: torch.Tensor
-
-
-@torch.inference_mode()
-def _prefill(
-    model: PreTrainedModel, prompts: Sequence[Sequence[int]], prefix: Cache | None = None, shared: int = 0
-) -> _Prefill:
-    """The forward pass of prompts, each without the `shared` first tokens that are in `prefix`."""
-    longest = max(len(prompt) for prompt in prompts)
-    ids = torch.tensor([[0] * (longest - len(prompt)) + list(prompt) for prompt in prompts], device=model.device)
-    lengths = torch.tensor([[len(prompt)] for prompt in prompts], device=model.device)
-    column = torch.arange(longest, device=model.device)
-    places = column - (longest - lengths)  # (P, T - S), negative where padded
-    real = torch.cat([places.new_ones(len(prompts), shared, dtype=torch.bool), places >= 0], dim=1)
-    cache = new_cache(model) if prefix is None else shared_rows(prefix, len(prompts))
-    output = model(
-        input_ids=ids,
-        position_ids=shared + places.clamp(min=0),
-        attention_mask=None if bool(real.all()) else real.long(),
-        past_key_values=cache,
-        use_cache=True,
-        logits_to_keep=1,
-    )
-    return _Prefill(output.logits[:, -1], cache, real, shared + lengths)
-
-
-class _Batch:
-    """Rows that are decoded together, one id each a step."""
+class _Queue:
+    """Answers that wait for their turn: prompts that begin alike behind each other, and of these the shortest first."""
 
     def __init__(
         self,
         model: PreTrainedModel,
-        prefill: _Prefill,
-        repeats: int,
-        noise: torch.Tensor,
+        prompts: Sequence[Sequence[int]],
+        answers: Sequence[Sequence[Row]],
         settings: SamplingSettings,
-        *,
-        is_last: bool,
+        batch_sequences: int,
     ) -> None:
-        self.model, self.settings, self.step = model, settings, 0
-        self.noise = noise.to(model.device)
-        with torch.inference_mode():
-            self.logits = prefill.logits.repeat_interleave(repeats, dim=0)
-            self.positions = prefill.lengths.repeat_interleave(repeats, dim=0)  # (B, 1) of the next token
-            self.cache = roomy_copies(prefill.cache, repeats, use_up=is_last)
-            self.mask: torch.Tensor | None = None  # (B, T + max_new_tokens); not needed where nothing is padded
-            if not bool(prefill.real.all()):
-                later = prefill.real.new_ones(len(prefill.real), settings.max_new_tokens)
-                self.mask = torch.cat([prefill.real, later], dim=1).long().repeat_interleave(repeats, dim=0)
+        self.model, self.prompts, self.answers, self.settings = model, prompts, answers, settings
+        self.batch_sequences = batch_sequences
+        self._longest = max((len(p) + rows[0].limit for p, rows in zip(prompts, answers, strict=True)), default=0)
+        self._waiting = self._in_order()
+        self._next = next(self._waiting, None)
 
-    @torch.inference_mode()
-    def draw(self) -> torch.Tensor:
-        """The next id of each row (B)."""
-        return _draw(self.logits, self.settings, self.noise[:, self.step])
+    def _in_order(self) -> Iterator[tuple[int, Sequence[Row], Cache | None, int]]:
+        """(prompt, rows that start together, cache of what its run shares, how many tokens that are)."""
+        everything = list(range(len(self.prompts)))
+        cost = run_cost_tokens(self.model.device)
+        alone = has_short_window(self.model, self._longest)
+        runs = [(everything, 0)] if alone else shared_runs([tuple(p) for p in self.prompts], cost)
+        for run, shared in runs:
+            prefix = prefix_cache(self.model, self.prompts[run[0]][:shared]) if shared else None
+            for prompt in sorted(run, key=lambda number: len(self.prompts[number])):
+                rows = self.answers[prompt]
+                for start in range(0, len(rows), self.batch_sequences):
+                    yield prompt, rows[start : start + self.batch_sequences], prefix, shared
 
-    @torch.inference_mode()
-    def keep(self, rows: torch.Tensor) -> None:
-        """Drop all other rows."""
-        self.noise, self.positions = self.noise[rows], self.positions[rows]
-        self.mask = None if self.mask is None else self.mask[rows]
-        self.cache.batch_select_indices(rows)
-
-    @torch.inference_mode()
-    def advance(self, ids: torch.Tensor) -> None:
-        """Feed ids (B) and compute the logits of the step after them."""
-        tokens = self.cache.get_seq_length() + 1
-        self.logits = self.model(
-            input_ids=ids.unsqueeze(1),
-            position_ids=self.positions,
-            attention_mask=None if self.mask is None else self.mask[:, :tokens],
-            past_key_values=self.cache,
-            use_cache=True,
-            logits_to_keep=1,
-        ).logits[:, -1]
-        self.positions = self.positions + 1
-        self.step += 1
+    def take(self, room: int) -> DecodingBatch | None:
+        """A batch of the next answers, at most `room`; None where none waits, or the next ones do not fit."""
+        if self._next is None or len(self._next[1]) > room:
+            return None
+        first, prompts = self._next, []
+        rows: list[Row] = []
+        while (
+            self._next is not None
+            and self._next[2] is first[2]
+            and len(self._next[1]) == len(first[1])
+            and len(rows) + len(first[1]) <= room
+        ):
+            prompts.append(self.prompts[self._next[0]][first[3] :])
+            rows += self._next[1]
+            self._next = next(self._waiting, None)
+        return DecodingBatch(self.model, prefill(self.model, prompts, first[2], first[3]), rows, self.settings)
 
 
-def _run(
-    batch: _Batch, limits: Sequence[int], has_ended: Callable[[int, int], bool]
-) -> Iterator[list[tuple[int, int]]]:
-    """Yield, step by step, (row, id) of every row that is still going; row numbers are those of the start."""
-    rows = list(range(len(limits)))
-    done: set[int] = set()
-    for step in itertools.count(1):
+def _decode(queue: _Queue, stop: Stop) -> Iterator[None]:
+    """Write the ids of all rows of a queue; one step a turn."""
+    batch = queue.take(queue.batch_sequences)
+    while batch is not None:
         ids = batch.draw()
-        found = [(row, token_id) for row, token_id in zip(rows, ids.tolist(), strict=True) if row not in done]
-        yield found
-        done.update(row for row, token_id in found if step >= limits[row] or has_ended(row, token_id))
-        going = [place for place, row in enumerate(rows) if row not in done]
+        for row, token_id in zip(batch.rows, ids.tolist(), strict=True):
+            if not row.has_ended:
+                row.ids.append(token_id)
+                is_last = stop(row.ids) if callable(stop) else token_id in stop
+                row.has_ended = is_last or len(row.ids) >= row.limit
+        yield
+        going = [place for place, row in enumerate(batch.rows) if not row.has_ended]
         if not going:
-            return
-        if len(going) <= KEEP_SHARE * len(rows):
-            places = torch.tensor(going, device=ids.device)
-            batch.keep(places)
-            ids, rows = ids[places], [rows[place] for place in going]
+            del batch  # before the next one is made
+            batch = queue.take(queue.batch_sequences)
+            continue
+        if len(going) <= KEEP_SHARE * len(batch.rows):
+            batch.keep(going)
+            ids = ids[going]
         batch.advance(ids)
-
-
-def _draw(logits: torch.Tensor, settings: SamplingSettings, noise: torch.Tensor) -> torch.Tensor:
-    """Ids (B) from logits (B, V) and one uniform number a row (B)."""
-    if settings.temperature == 0:
-        return logits.argmax(dim=-1)
-    probabilities = (logits.float() / settings.temperature).softmax(dim=-1)
-    if settings.top_p >= 1:
-        return _invert(probabilities, noise)
-    least = _nucleus_edge(probabilities, settings.top_p)
-    return _invert(torch.where(probabilities >= least, probabilities, 0), noise)
-
-
-def _nucleus_edge(probabilities: torch.Tensor, top_p: float) -> torch.Tensor:
-    """Probability (B, 1) of the least probable token of the nucleus of probabilities (B, V)."""
-    if probabilities.shape[1] > 16 * NUCLEUS_GUESS:
-        likely = probabilities.topk(NUCLEUS_GUESS, dim=1).values
-        lacking = likely.sum(dim=1) < top_p
-        if bool(lacking.any()):
-            edges = _edge(likely, top_p)
-            edges[lacking] = _edge(_descending(probabilities[lacking]), top_p)
-            return edges
-        return _edge(likely, top_p)
-    return _edge(_descending(probabilities), top_p)
-
-
-def _edge(likely: torch.Tensor, top_p: float) -> torch.Tensor:
-    """The last of the values (B, N), falling, before which less than `top_p` has been summed."""
-    inside = (likely.cumsum(dim=1) - likely < top_p).sum(dim=1, keepdim=True)
-    return likely.gather(1, inside.clamp(min=1) - 1)
-
-
-def _descending(values: torch.Tensor) -> torch.Tensor:
-    """Each row (B, N) sorted, largest first; on a CPU numpy sorts values alone five times faster than torch."""
-    if values.device.type == "cpu":
-        return torch.from_numpy(-np.sort(-values.numpy(), axis=1))
-    return values.sort(dim=1, descending=True).values
-
-
-def _invert(weights: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
-    """The first column (B) where the running sum of weights (B, N) exceeds noise (B) times the whole sum."""
-    running = weights.cumsum(dim=-1)
-    wanted = noise.unsqueeze(1) * running[:, -1:]
-    return torch.searchsorted(running, wanted, right=True).squeeze(1).clamp(max=weights.shape[-1] - 1)
+        if len(going) <= KEEP_SHARE * queue.batch_sequences and batch.takes_others:
+            newcomers = queue.take(queue.batch_sequences - len(batch.rows))
+            if newcomers is not None:
+                batch.join(newcomers)
 
 
 def stream_text(text_format: ChatFormat | PlainText, ids: Iterable[int]) -> Iterator[str]:

@@ -6,6 +6,7 @@ into buffers with room to write on; `shared_rows` lets many rows read one row's 
 """
 
 import copy
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -24,6 +25,16 @@ class RoomyLayer(DynamicLayer):  # type: ignore[misc]  # transformers is untyped
         self._length = keys.shape[-2]
         self._key_buffer, self._value_buffer = _with_room(keys), _with_room(values)
         self._show()
+
+    @classmethod
+    def of_buffers(cls, keys: torch.Tensor, values: torch.Tensor, tokens: int) -> "RoomyLayer":
+        """A layer that owns these buffers, of which so many columns are written."""
+        layer = cls.__new__(cls)
+        DynamicLayer.__init__(layer)
+        layer.dtype, layer.device, layer.is_initialized = keys.dtype, keys.device, True
+        layer._length, layer._key_buffer, layer._value_buffer = tokens, keys, values
+        layer._show()
+        return layer
 
     def _show(self) -> None:
         self.keys = self._key_buffer[:, :, : self._length]
@@ -120,3 +131,38 @@ def read_only_rows(cache: Cache, rows: int) -> Cache:
         ReadOnlyLayer(layer.keys, layer.values) if type(layer) is DynamicLayer else layer for layer in seen.layers
     ]
     return seen
+
+
+def can_join(cache: Cache) -> bool:
+    """True where `joined` takes a cache: every layer keeps all columns."""
+    return all(type(layer) is RoomyLayer for layer in cache.layers)
+
+
+def joined(first: Cache, second: Cache, skipped: Sequence[int]) -> Cache:
+    """The rows of two caches in one, their last columns in line; both are used up, layer by layer.
+
+    Args:
+        first: made by `roomy_copies`, as `second`.
+        second: of the same model.
+        skipped: of each, columns at the beginning that no row needs.
+    """
+    for place, (mine, other) in enumerate(zip(first.layers, second.layers, strict=True)):
+        keys, values = (
+            _joined([layer_states[:, :, start:] for layer_states, start in zip(both, skipped, strict=True)])
+            for both in ((mine.keys, other.keys), (mine.values, other.values))
+        )
+        first.layers[place] = RoomyLayer.of_buffers(keys, values, keys.shape[-2] - ROOM_TOKENS)
+        second.layers[place] = None
+    return first
+
+
+def _joined(parts: Sequence[torch.Tensor]) -> torch.Tensor:
+    """A buffer with room: zeros before the shorter part, as masked columns are still multiplied."""
+    tokens = max(part.shape[-2] for part in parts)
+    rows, (_, heads, _, width) = sum(len(part) for part in parts), parts[0].shape
+    buffer = parts[0].new_zeros(rows, heads, tokens + ROOM_TOKENS, width)
+    start = 0
+    for part in parts:
+        buffer[start : start + len(part), :, tokens - part.shape[-2] : tokens] = part
+        start += len(part)
+    return buffer
