@@ -75,6 +75,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "vocab_plan": FLOOR | {"vocab", "vocab_alone"},
     "vocab_probe": FLOOR | {"model", "train", "vocab", "vocab_inputs"},
     "vocab_verbs": FLOOR | {"vocab", "vocab_alone", "vocab_plan", "vocab_probe"},
+    "serve_verbs": FLOOR | {"serve"},
     "train_verbs": FLOOR | {"plan", "run_recipe", "train"},
     "review_verbs": FLOOR | {"review"},
     "cli": FLOOR
@@ -86,6 +87,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "serve",
         "chat_data_make_verbs",
         "chat_data_verbs",
+        "serve_verbs",
         "corpus_verbs",
         "evaluate_verbs",
         "policies",
@@ -128,6 +130,7 @@ WITHOUT_TORCH = (
     "judge_verbs",
     "review",
     "review_verbs",
+    "serve_verbs",
     "train_verbs",
     "parallel_folder",
     "vocab_inputs",
