@@ -71,6 +71,21 @@ def test_import_with_columns_and_too_many_bad_rows(tmp_path: Path) -> None:
         run("import", path, "--out", tmp_path / "b.jsonl", "--format", "csv")
 
 
+def test_outputs_that_cannot_be(tmp_path: Path) -> None:
+    path = write_lines(tmp_path / "chats" / "a.jsonl", [chat_row("How long?", ENGLISH, "en")])
+    with pytest.raises(DataError, match="lies in the source"):
+        run("import", path.parent, "--out", path.parent / "b.jsonl")
+    with pytest.raises(DataError, match="lies in the source"):
+        run("import", path, "--out", path)
+    with pytest.raises(DataError, match=r"must be a folder, and there is a file"):
+        run("check", path.parent, "--out", write_lines(tmp_path / "file", []))
+    with pytest.raises(DataError, match=r"must be a file, and there is a folder"):
+        run("import", path, "--out", tmp_path)
+    (tmp_path / "empty.jsonl").touch()
+    with pytest.raises(DataError, match="no rows at all"):
+        run("import", tmp_path / "empty.jsonl", "--out", tmp_path / "c.jsonl", "--workers", 1)
+
+
 def test_check_mix_and_report(tmp_path: Path) -> None:
     rows = [*numbered_rows(60), chat_row("How long does it take?", THAI, "en")]
     path = write_lines(tmp_path / "chat.jsonl", rows)

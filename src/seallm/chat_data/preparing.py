@@ -107,6 +107,8 @@ def _check_readable(counts: dict[str, Any], quarantine: Sequence[dict[str, Any]]
     good, bad = counts["conversations"] + counts["preferences"], len(quarantine)
     if bad <= most * (good + bad) and good:
         return
+    if not good + bad:
+        raise DataError("The files named hold no rows at all. Check the paths, and that they are not empty")
     often = Counter(row["reason"].split(" (")[0].split("; ")[0].split(", found")[0] for row in quarantine).most_common(
         3
     )
