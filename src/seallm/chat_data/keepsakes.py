@@ -6,7 +6,7 @@
 
 Numbers may be written in the digits of the language and with other separators. Names are words with capitals inside,
 short words of capitals alone, and words with a capital where no sentence begins, unless English writes them small as a
-rule (Committee, Apple) or every language has its own for them (Monday, English).
+rule (Government, Apple) or every language has its own for them (Monday, English).
 """
 
 import functools
