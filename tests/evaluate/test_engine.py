@@ -12,9 +12,10 @@ from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from seallm.base.artifacts import StageContext
 from seallm.base.errors import DataError, RecipeError
-from seallm.evaluate.engine import ChatPrompt, Engine
+from seallm.evaluate.engine import Engine
 from seallm.evaluate.harness import offline
 from seallm.evaluate.task_files import TASK_FOLDER, write_task_files
+from seallm.evaluate.token_engine import ChatPrompt
 from seallm.model.chat_format import ChatFormat
 
 TASKS = ["seallm_xcopa_th", "seallm_quiz_en", "seallm_quiz_my", "seallm_xquad_en", "seallm_ntrex_en_id"]
@@ -167,8 +168,14 @@ def test_sampling_is_repeatable(engine: Engine) -> None:
 def test_unknown_generation_settings_are_refused(engine: Engine) -> None:
     with pytest.raises(RecipeError, match="generation_kwargs has num_beams; this engine knows do_sample"):
         engine.generate_until(requests("generate_until", ("Hello", {"num_beams": 4})))
-    with pytest.raises(RecipeError, match="wants 600 new tokens, but the model has 512 positions"):
-        engine.generate_until(requests("generate_until", ("Hello", {"max_gen_toks": 600})))
+
+
+def test_a_long_answer_leaves_half_of_the_positions_to_its_prompt(engine: Engine) -> None:
+    wanted = {"until": [], "max_gen_toks": 600}
+    long, short = engine.generate_until(requests("generate_until", ("rain " * 800, wanted), ("Hello", wanted)))
+    assert engine.cut_prompts == 1
+    half = {**wanted, "max_gen_toks": 256}
+    assert engine.generate_until(requests("generate_until", ("rain " * 800, half), ("Hello", half))) == [long, short]
 
 
 def test_the_name_of_the_tokenizer_changes_with_it(engine: Engine, random_model: LlamaForCausalLM) -> None:

@@ -11,6 +11,7 @@ from transformers import LlamaForCausalLM, MistralConfig, MistralForCausalLM
 
 from seallm.base.errors import ModelError
 from seallm.base.records import Message
+from seallm.model import generation
 from seallm.model.chat_format import ChatFormat
 from seallm.model.checkpoints import new_llama
 from seallm.model.generation import SamplingSettings, _draw, generate, stream, stream_text
@@ -68,6 +69,43 @@ def test_greedy_equals_transformers(lively: LlamaForCausalLM, chat_format: ChatF
     found = generate(lively, prompts, stop, GREEDY, batch_sequences)
     assert [answers for (answers,) in found] == expected
     assert [list(stream(lively, prompt, stop, GREEDY)) for prompt in prompts] == expected
+
+
+@pytest.mark.parametrize("num_return", [1, 2])
+def test_a_shared_beginning_is_computed_once_and_changes_nothing(
+    lively: LlamaForCausalLM, chat_format: ChatFormat, monkeypatch: pytest.MonkeyPatch, num_return: int
+) -> None:
+    """Padding then stands between what is shared and the rest; prompts that share nothing are answered apart."""
+    start = prompts_of(chat_format)[4]
+    prompts = [*(start + prompt for prompt in prompts_of(chat_format)[:4]), start[:-2], [7, 8, 9]]
+    drawn = SamplingSettings(max_new_tokens=12, temperature=0.8, seed=5)
+    expected = generate(lively, prompts, {chat_format.end_id}, drawn, 4, num_return)
+    greedy = [reference(lively, prompt, {chat_format.end_id}, 12) for prompt in prompts]
+    monkeypatch.setattr(generation, "RUN_COST_TOKENS", 0)
+    computed = 0
+
+    def count(_: torch.nn.Module, __: tuple[torch.Tensor], output: torch.Tensor) -> None:
+        nonlocal computed
+        computed += output.shape[0] * output.shape[1] if output.shape[1] > 1 else 0
+
+    handle = lively.get_input_embeddings().register_forward_hook(count)
+    try:
+        assert generate(lively, prompts, {chat_format.end_id}, drawn, 4, num_return) == expected
+    finally:
+        handle.remove()
+    assert computed < sum(map(len, prompts)) - 2 * (len(start) - 3)  # less what is padded
+    steady = SamplingSettings(max_new_tokens=12, temperature=0)
+    assert [answers[0] for answers in generate(lively, prompts, {chat_format.end_id}, steady, 4)] == greedy
+
+
+def test_an_answer_is_over_when_the_caller_says_so(lively: LlamaForCausalLM, chat_format: ChatFormat) -> None:
+    prompts = prompts_of(chat_format)
+    free = generate(lively, prompts, set(), GREEDY, 3)
+    found = generate(lively, prompts, lambda ids: sum(ids) > 3_000, GREEDY, 3)
+    for (whole,), (answer,) in zip(free, found, strict=True):
+        ends = [place for place in range(1, 41) if sum(whole[:place]) > 3_000]
+        assert answer == whole[: ends[0] if ends else 40]
+    assert len({len(answer) for (answer,) in found}) > 2
 
 
 def test_sliding_window_model_decodes_like_transformers(chat_format: ChatFormat) -> None:

@@ -4,7 +4,7 @@ import torch
 from transformers import LlamaForCausalLM
 from transformers.cache_utils import DynamicLayer
 
-from seallm.model.kv_cache import ROOM_TOKENS, RoomyLayer, new_cache, roomy_copies, shared_rows
+from seallm.model.kv_cache import ROOM_TOKENS, RoomyLayer, new_cache, read_only_rows, roomy_copies, shared_rows
 
 
 def states(rows: int, tokens: int) -> torch.Tensor:
@@ -34,9 +34,12 @@ def test_copies_and_shared_rows_leave_the_original_alone(model: LlamaForCausalLM
     model(prompt, past_key_values=cache, use_cache=True)
     before = [layer.keys.clone() for layer in cache.layers]
     expected = model(torch.cat([prompt.expand(3, -1), later], dim=1)).logits[:, -1]
-    for shared in (roomy_copies(cache, 3), shared_rows(cache, 3)):
+    for shared, tokens in ((roomy_copies(cache, 3), 5), (shared_rows(cache, 3), 5), (read_only_rows(cache, 3), 4)):
         found = model(later, past_key_values=shared, use_cache=True).logits[:, -1]
         torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
-        assert shared.get_seq_length() == 5
+        assert shared.get_seq_length() == tokens
     assert cache.get_seq_length() == 4
     assert all(torch.equal(layer.keys, was) for layer, was in zip(cache.layers, before, strict=True))
+    again = roomy_copies(cache, 1, use_up=True)
+    assert torch.equal(again.layers[0].keys, before[0])
+    assert cache.layers[0].keys is None

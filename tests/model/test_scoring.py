@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from transformers import LlamaForCausalLM, MistralConfig, MistralForCausalLM, PreTrainedModel
 
 from seallm.base.errors import DataError, ModelError
-from seallm.model import head, scoring
+from seallm.model import head, scoring, shared_prefixes
 from seallm.model.chat_format import ChatFormat, document_start_id
 from seallm.model.checkpoints import new_llama
 from seallm.model.plain_text import PlainText
@@ -56,7 +56,7 @@ def few_shot(examples: int, questions: int) -> list[Request]:
 @pytest.mark.parametrize("batch_tokens", [1, 300, 100_000])
 def test_few_shot_choices_equal_plain_forwards(lively: LlamaForCausalLM, batch_tokens: int) -> None:
     requests = few_shot(5, 12) + few_shot(0, 9) + few_shot(2, 15)
-    shared = [tokens for _, tokens in scoring._runs(scoring._group(requests, False))]
+    shared = [tokens for _, tokens in scoring._runs(scoring._group(requests, False), 512)]
     assert sum(tokens > 0 for tokens in shared) == 2  # both few-shot tasks share, the third has nothing to share
     check(lively, requests, batch_tokens)
 
@@ -68,8 +68,8 @@ ids = st.lists(st.integers(0, 5), min_size=1, max_size=12)
 @given(requests=st.lists(st.tuples(ids, ids), min_size=1, max_size=12), cost=st.sampled_from([0, 5, 512]))
 def test_any_requests_equal_plain_forwards(lively: LlamaForCausalLM, requests: list[Request], cost: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(scoring, "RUN_COST_TOKENS", cost)  # share even where it does not pay
-        patch.setattr(scoring, "THRESHOLDS", (1, 2, 4))
+        patch.setattr(shared_prefixes, "CPU_RUN_COST_TOKENS", cost)  # share even where it does not pay
+        patch.setattr(shared_prefixes, "THRESHOLDS", (1, 2, 4))
         check(lively, requests, 64)
 
 

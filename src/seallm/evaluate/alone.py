@@ -10,14 +10,14 @@ command may be stopped and given again, with more models or more tasks.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from seallm.base.artifacts import locked, versions
 from seallm.base.errors import DataError
-from seallm.base.files import file_fingerprint, fingerprint, write_json, write_text
+from seallm.base.files import fingerprint, write_json, write_text
 from seallm.base.runtime import Runtime, progress, seed_everything
+from seallm.evaluate.candidates import Candidate
 from seallm.evaluate.differences import differences
 from seallm.evaluate.figure_table import markdown
 from seallm.evaluate.harness import Limits, Tasks, offline
@@ -34,20 +34,9 @@ from seallm.evaluate.subjects import (
     write_submissions,
 )
 from seallm.evaluate.task_loading import read_tasks
-from seallm.model.chat_format import MARKER
-from seallm.model.checkpoints import check_folder, load_tokenizer
 from seallm.recipe import Evaluate
 
 SEED = 0  # of the bootstrap
-MODEL_FILES = ("*.json", "*.safetensors", "*.jinja", "tokenizer.model")
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """A model to evaluate: the name in the report, and its Hugging Face folder."""
-
-    name: str
-    folder: Path
 
 
 def evaluate_models(
@@ -81,7 +70,7 @@ def evaluate_models(
     """
     seed_everything(SEED)
     for candidate in candidates:
-        check_folder(candidate.folder)
+        candidate.check()
     published = [row for name in compare for row in read_published(name)]
     with locked(out), offline():
         tasks, missing = _read(settings, languages)
@@ -92,14 +81,14 @@ def evaluate_models(
         found: list[dict[str, Part]] = []
         total = len(candidates) * sum(m.requests for m in measurements.values())
         with progress("evaluate", total, runtime) as task:
-            for name, folder in ((c.name, c.folder) for c in candidates):
-                is_chat = has_chat_format(folder) if chat is None else chat
-                place, batch = out / "parts", settings.batch_sequences
-                subjects.append(Subject(name, folder, is_chat, place, batch, SEED, runtime, Bar(task, name)))
+            for candidate in candidates:
+                is_chat = candidate.has_chat_format if chat is None else chat
+                place, batch, bar = out / "parts", settings.batch_sequences, Bar(task, candidate.name)
+                subjects.append(Subject(candidate, is_chat, place, batch, SEED, runtime, bar))
                 found.append(_measured(subjects[-1], measurements, keys))
         report = {
             "settings": {**settings.model_dump(), "languages": languages, "seed": SEED},
-            "models": [{"name": s.name, "folder": str(s.folder), "chat": s.is_chat} for s in subjects],
+            "models": [_about(subject, done) for subject, done in zip(subjects, found, strict=True)],
             **_figures(subjects, found, tasks, published),
             "missing": missing,
         }
@@ -108,6 +97,18 @@ def evaluate_models(
         write_json(out / "report.json", report)
         write_text(out / "report.md", markdown(report))
     return report
+
+
+def _about(subject: Subject, parts: Mapping[str, Part]) -> dict[str, Any]:
+    """How a model was asked, and what came of it."""
+    return {
+        "name": subject.name,
+        "place": subject.candidate.place,
+        "chat": subject.is_chat,
+        "choices_by": subject.candidate.choices_by(subject.is_chat),
+        "unanswered": sum(part["unanswered"] for part in parts.values()),
+        "problem": getattr(subject.__dict__.get("engine"), "problem", ""),
+    }
 
 
 def _figures(
@@ -139,20 +140,8 @@ def _read(settings: Evaluate, languages: Sequence[str] | None) -> tuple[Tasks, l
 
 
 def _measured(subject: Subject, measurements: Mapping[str, Measurement], keys: Mapping[str, str]) -> dict[str, Part]:
-    of_model = fingerprint([subject.is_chat, model_fingerprint(subject.folder)])
+    of_model = fingerprint([subject.is_chat, subject.candidate.identity])
     return measure(subject, measurements, {name: fingerprint([of_model, key]) for name, key in keys.items()})
-
-
-def has_chat_format(folder: Path) -> bool:
-    """True for a model that was trained on conversations in the chat format of seallm."""
-    tokenizer = load_tokenizer(folder)
-    return MARKER in tokenizer.get_added_vocab() and tokenizer.chat_template is not None
-
-
-def model_fingerprint(folder: Path) -> str:
-    """What decides a model's answers: its configuration, weights and tokenizer."""
-    files = sorted({file for pattern in MODEL_FILES for file in folder.glob(pattern)})
-    return fingerprint([[file.name, file_fingerprint(file)] for file in files])
 
 
 def _task_keys(tasks: Tasks, limits: Limits) -> dict[str, str]:

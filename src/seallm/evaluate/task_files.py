@@ -14,11 +14,15 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from seallm.languages import load_language
+
 TASK_FOLDER = Path(str(resources.files("seallm"))) / "evaluate" / "tasks"
 PREFIX = "seallm_"
 ORDER = ("en", "zh", "vi", "id", "th", "ms", "km", "lo", "my", "tl")  # of `names` in words.toml
 ENGLISH = "en"
 EXAMS = ("exam", "submission")
+ANSWER_TOKENS = {"span": 64, "summary": 256, "translation": 256, "sums": 320}  # longest answers of a kind
+UNSPACED_FACTOR = 2  # tokenizers without the script's characters need that much more for the same answer
 Config = dict[str, Any]
 Family = dict[str, Any]
 
@@ -71,15 +75,23 @@ def _config(name: str, family: Family, code: str, as_text: bool = False) -> Conf
         "fetch": family.get("fetch", "").format(**place),
         "id_prefix": family.get("id_prefix", "").format(**place),
     }
-    settings |= {key: family[key] for key in ("columns", "gold_is", "labels", "header") if key in family}
+    settings |= {key: family[key] for key in ("columns", "gold_is", "labels", "header", "only") if key in family}
     if "label_words" in family:
         settings["label_words"] = family["label_words"][code]
     config = _frame(f"{group}_{code}", group, code, "choice" if as_text else template, settings)
     config["doc_to_text"] = _prompt(kind, family, code, as_text)
     config["target_delimiter"] = says.get("space", " ")
+    if kind in ANSWER_TOKENS:
+        config["generation_kwargs"] = _generation(kind, code)
     if kind in EXAMS:
         config["description"] = says["exam"] + "\n\n"
     return config
+
+
+def _generation(kind: str, code: str) -> Config:
+    """How an answer in a language is written: greedily, to the end of its line; reasoning has many lines."""
+    longest = ANSWER_TOKENS[kind] * (1 if load_language(code).spaced else UNSPACED_FACTOR)
+    return {"until": [] if kind == "sums" else ["\n"], "do_sample": False, "max_gen_toks": longest}
 
 
 def _frame(task: str, group: str, code: str, template: str, settings: Config) -> Config:
@@ -155,6 +167,7 @@ def _translation(name: str, family: Family, source: str, target: str) -> Config:
     config["metadata"] |= {"task": task, "language": source if target == ENGLISH else target}
     config["doc_to_text"] = f"{instruction}\n\n{labels[0]}{colon}{{{{source}}}}\n{labels[1]}{colon.strip()}"
     config["target_delimiter"] = says.get("space", " ")
+    config["generation_kwargs"] = _generation("translation", target)
     return config
 
 

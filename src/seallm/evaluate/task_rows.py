@@ -24,6 +24,7 @@ class Layout:
         labels: the labels of a classification, and `label_words` what they are called in the language.
         header: columns of a file without a header line.
         id_prefix: only rows whose id begins so.
+        only: only rows whose columns hold these values.
     """
 
     language: str = ""
@@ -33,6 +34,7 @@ class Layout:
     label_words: Sequence[str] = ()
     header: Sequence[str] = ()
     id_prefix: str = ""
+    only: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, language: str, found: Mapping[str, Any]) -> "Layout":
@@ -43,11 +45,15 @@ class Layout:
     @property
     def of_prefix(self) -> str:
         """How a message names the rows that are taken."""
-        return f" whose id begins with {self.id_prefix!r}" if self.id_prefix else ""
+        wanted = [f"id begins with {self.id_prefix!r}"] if self.id_prefix else []
+        wanted += [f"{column} is {value!r}" for column, value in self.only.items()]
+        return " whose " + " and whose ".join(wanted) if wanted else ""
 
     def takes(self, row: Row) -> bool:
         """True where a row belongs to the task."""
-        return not self.id_prefix or str(row.get("id", "")).startswith(self.id_prefix)
+        return str(row.get("id", "")).startswith(self.id_prefix) and all(
+            str(row.get(column)) == value for column, value in self.only.items()
+        )
 
 
 def xcopa(row: Row, where: str, _: Layout) -> Row:
@@ -154,15 +160,18 @@ def label(row: Row, where: str, layout: Layout) -> Row:
 
 def span(row: Row, where: str, layout: Layout) -> Row:
     """{context, question, answers, language} of a question answered by a span of a paragraph, in SQuAD's layouts."""
-    answers = row.get("answers")
-    if isinstance(answers, dict):
+    column = layout.columns.get("answers", "answers")
+    answers = row.get(column)
+    if isinstance(answers, str):
+        answers = [answers]
+    elif isinstance(answers, dict):
         answers = answers.get("text")
     elif isinstance(answers, list):
         answers = [a.get("text") if isinstance(a, dict) else a for a in answers]
     return {
         "context": text(row, "context", where).lstrip("\ufeff"),
         "question": text(row, "question", where),
-        "answers": list(dict.fromkeys(texts(answers, "answers", where))),
+        "answers": list(dict.fromkeys(texts(answers, column, where))),
         "language": layout.language,
     }
 

@@ -1,8 +1,9 @@
 """Prompts to answers: batched sampling with a key-value cache, and streams of ids and of text.
 
-Prompts of similar length are padded on the left and computed once for all their answers; rows that have ended leave
-the batch. Each answer draws its random numbers from a generator of its own, seeded by (seed, prompt, answer): it is the
-same answer in any batch, up to rounding. One number decides one token, by its place in the cumulative distribution.
+What prompts have in common is computed once for all of them. The rest of prompts of similar length is padded on the
+left and computed once for all their answers; rows that have ended leave the batch. Each answer draws its random numbers
+from a generator of its own, seeded by (seed, prompt, answer): it is the same answer in any batch, up to rounding. One
+number decides one token, by its place in the cumulative distribution.
 
 Shapes: B rows, T tokens so far (padding included), V vocabulary.
 """
@@ -10,8 +11,9 @@ Shapes: B rows, T tokens so far (padding included), V vocabulary.
 import codecs
 import itertools
 import unicodedata
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -20,17 +22,22 @@ from transformers import Cache, PreTrainedModel
 from seallm.base.errors import ModelError
 from seallm.base.sampling import SamplingSettings as SamplingSettings
 from seallm.model.chat_format import ChatFormat
-from seallm.model.kv_cache import new_cache, roomy_copies
+from seallm.model.kv_cache import new_cache, roomy_copies, shared_rows
 from seallm.model.plain_text import PlainText
+from seallm.model.shared_prefixes import has_short_window, prefix_cache, shared_runs
 
 KEEP_SHARE = 0.75  # a batch is compacted when at most this share of its rows is still going
+RUN_COST_TOKENS = 2_048  # prompts that are computed apart are also decoded apart, in batches that may not be full
 NUCLEUS_GUESS = 256  # the most probable tokens tried first, before a whole vocabulary is sorted
+
+
+Stop = Collection[int] | Callable[[Sequence[int]], bool]
 
 
 def generate(
     model: PreTrainedModel,
     prompts: Sequence[Sequence[int]],
-    stop_ids: Collection[int],
+    stop: Stop,
     settings: SamplingSettings,
     batch_sequences: int,
     num_return: int = 1,
@@ -42,7 +49,7 @@ def generate(
     Args:
         model: a causal language model in evaluation mode.
         prompts: token ids; none may be empty.
-        stop_ids: an answer ends with the first of these.
+        stop: an answer ends with the first of these ids, or where this function of its ids so far says so.
         settings: length and randomness.
         batch_sequences: answers computed at once.
         num_return: answers a prompt.
@@ -50,7 +57,7 @@ def generate(
             A number for each prompt takes the place of its own, so that answers do not depend on the list.
 
     Returns:
-        Ids of each answer of each prompt, without the prompt. An answer whose last id is a stop id has ended, any other
+        Ids of each answer of each prompt, without the prompt. An answer whose last id stops it has ended, any other
         was cut at `max_new_tokens` or at the model's last position.
 
     Raises:
@@ -59,20 +66,35 @@ def generate(
     limits = _limits(model, prompts, settings)
     numbers_of = range(first_prompt, first_prompt + len(prompts)) if isinstance(first_prompt, int) else first_prompt
     answers: list[list[list[int]]] = [[[] for _ in range(num_return)] for _ in prompts]
-    order = sorted(range(len(prompts)), key=lambda number: len(prompts[number]))
-    together = max(1, batch_sequences // num_return)
-    for some in (order[start : start + together] for start in range(0, len(order), together)):
-        prefill = _prefill(model, [prompts[number] for number in some])
+    for some, prefill in _prefilled(model, prompts, limits, max(1, batch_sequences // num_return)):
         for first in range(0, num_return, batch_sequences):
             numbers = range(first, min(first + batch_sequences, num_return))
             rows = [(prompt, answer) for prompt in some for answer in numbers]
             noise = _noise([(numbers_of[prompt], answer) for prompt, answer in rows], settings)
-            batch = _Batch(model, prefill, len(numbers), noise, settings)
-            for step in _run(batch, [limits[prompt] for prompt, _ in rows], frozenset(stop_ids)):
+            batch = _Batch(model, prefill, len(numbers), noise, settings, is_last=numbers.stop == num_return)
+            texts = [answers[prompt][answer] for prompt, answer in rows]
+            for step in _run(batch, [limits[prompt] for prompt, _ in rows], partial(_has_ended, texts, stop)):
                 for row, token_id in step:
-                    prompt, answer = rows[row]
-                    answers[prompt][answer].append(token_id)
+                    texts[row].append(token_id)
     return answers
+
+
+def _has_ended(texts: Sequence[list[int]], stop: Stop, row: int, token_id: int) -> bool:
+    return stop(texts[row]) if callable(stop) else token_id in stop
+
+
+def _prefilled(
+    model: PreTrainedModel, prompts: Sequence[Sequence[int]], limits: Sequence[int], together: int
+) -> "Iterator[tuple[list[int], _Prefill]]":
+    """Numbers of prompts that are answered together, and their forward pass; all prompts in turn."""
+    longest = max((len(prompt) + limit for prompt, limit in zip(prompts, limits, strict=True)), default=0)
+    alone = has_short_window(model, longest)
+    runs = [(list(range(len(prompts))), 0)] if alone else shared_runs([tuple(p) for p in prompts], RUN_COST_TOKENS)
+    for run, shared in runs:
+        prefix = prefix_cache(model, prompts[run[0]][:shared]) if shared else None
+        run.sort(key=lambda number: len(prompts[number]))
+        for some in (run[start : start + together] for start in range(0, len(run), together)):
+            yield some, _prefill(model, [prompts[number][shared:] for number in some], prefix, shared)
 
 
 def stream(
@@ -84,8 +106,8 @@ def stream(
         ModelError: as `generate`.
     """
     limits = _limits(model, [prompt], settings)
-    batch = _Batch(model, _prefill(model, [prompt]), 1, _noise([(0, 0)], settings), settings)
-    for step in _run(batch, limits, frozenset(stop_ids)):
+    batch = _Batch(model, _prefill(model, [prompt]), 1, _noise([(0, 0)], settings), settings, is_last=True)
+    for step in _run(batch, limits, lambda _, token_id: token_id in stop_ids):
         yield step[0][1]
 
 
@@ -121,37 +143,47 @@ class _Prefill:
 
 
 @torch.inference_mode()
-def _prefill(model: PreTrainedModel, prompts: Sequence[Sequence[int]]) -> _Prefill:
+def _prefill(
+    model: PreTrainedModel, prompts: Sequence[Sequence[int]], prefix: Cache | None = None, shared: int = 0
+) -> _Prefill:
+    """The forward pass of prompts, each without the `shared` first tokens that are in `prefix`."""
     longest = max(len(prompt) for prompt in prompts)
     ids = torch.tensor([[0] * (longest - len(prompt)) + list(prompt) for prompt in prompts], device=model.device)
     lengths = torch.tensor([[len(prompt)] for prompt in prompts], device=model.device)
     column = torch.arange(longest, device=model.device)
-    positions = column - (longest - lengths)  # (P, T), negative where padded
-    real = positions >= 0
-    cache = new_cache(model)
+    places = column - (longest - lengths)  # (P, T - S), negative where padded
+    real = torch.cat([places.new_ones(len(prompts), shared, dtype=torch.bool), places >= 0], dim=1)
+    cache = new_cache(model) if prefix is None else shared_rows(prefix, len(prompts))
     output = model(
         input_ids=ids,
-        position_ids=positions.clamp(min=0),
+        position_ids=shared + places.clamp(min=0),
         attention_mask=None if bool(real.all()) else real.long(),
         past_key_values=cache,
         use_cache=True,
         logits_to_keep=1,
     )
-    return _Prefill(output.logits[:, -1], cache, real, lengths)
+    return _Prefill(output.logits[:, -1], cache, real, shared + lengths)
 
 
 class _Batch:
     """Rows that are decoded together, one id each a step."""
 
     def __init__(
-        self, model: PreTrainedModel, prefill: _Prefill, repeats: int, noise: torch.Tensor, settings: SamplingSettings
+        self,
+        model: PreTrainedModel,
+        prefill: _Prefill,
+        repeats: int,
+        noise: torch.Tensor,
+        settings: SamplingSettings,
+        *,
+        is_last: bool,
     ) -> None:
         self.model, self.settings, self.step = model, settings, 0
         self.noise = noise.to(model.device)
         with torch.inference_mode():
             self.logits = prefill.logits.repeat_interleave(repeats, dim=0)
             self.positions = prefill.lengths.repeat_interleave(repeats, dim=0)  # (B, 1) of the next token
-            self.cache = roomy_copies(prefill.cache, repeats)
+            self.cache = roomy_copies(prefill.cache, repeats, use_up=is_last)
             self.mask: torch.Tensor | None = None  # (B, T + max_new_tokens); not needed where nothing is padded
             if not bool(prefill.real.all()):
                 later = prefill.real.new_ones(len(prefill.real), settings.max_new_tokens)
@@ -185,7 +217,9 @@ class _Batch:
         self.step += 1
 
 
-def _run(batch: _Batch, limits: Sequence[int], stop_ids: frozenset[int]) -> Iterator[list[tuple[int, int]]]:
+def _run(
+    batch: _Batch, limits: Sequence[int], has_ended: Callable[[int, int], bool]
+) -> Iterator[list[tuple[int, int]]]:
     """Yield, step by step, (row, id) of every row that is still going; row numbers are those of the start."""
     rows = list(range(len(limits)))
     done: set[int] = set()
@@ -193,7 +227,7 @@ def _run(batch: _Batch, limits: Sequence[int], stop_ids: frozenset[int]) -> Iter
         ids = batch.draw()
         found = [(row, token_id) for row, token_id in zip(rows, ids.tolist(), strict=True) if row not in done]
         yield found
-        done.update(row for row, token_id in found if token_id in stop_ids or step >= limits[row])
+        done.update(row for row, token_id in found if step >= limits[row] or has_ended(row, token_id))
         going = [place for place, row in enumerate(rows) if row not in done]
         if not going:
             return

@@ -8,25 +8,23 @@ continuation's token is read. The results are those of plain forwards, up to rou
 Shapes: B rows, T tokens of a row, S tokens shared by all rows, N read positions, H width, V vocabulary.
 """
 
-import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import torch
-from transformers import PreTrainedModel, PreTrainedTokenizerFast
+from transformers import Cache, PreTrainedModel, PreTrainedTokenizerFast
 
 from seallm.base.errors import DataError, ModelError
 from seallm.model.chat_format import document_start_id
 from seallm.model.head import sum_log_probabilities
-from seallm.model.kv_cache import new_cache, shared_rows
+from seallm.model.kv_cache import read_only_rows
 from seallm.model.plain_text import PlainText
+from seallm.model.shared_prefixes import has_short_window, prefix_cache, run_cost_tokens, shared_runs
 
-RUN_COST_TOKENS = 512  # a run of its own must spare this many tokens to be worth its extra forwards
 ROW_TOKENS = (
     192  # attention is computed over whole rows, so many long continuations in one row cost more than they spare
 )
-THRESHOLDS = tuple(2**power for power in range(3, 14))
 
 Request = tuple[Sequence[int], Sequence[int]]
 
@@ -100,10 +98,10 @@ def continuation_log_likelihoods(
     """
     _check_requests(model, requests)
     results = [Likelihood(0.0, True)] * len(requests)
-    apart = _has_short_window(model, requests)
+    apart = has_short_window(model, max((len(p) + len(c) for p, c in requests), default=0))
     groups = _group(requests, apart)
-    for run, shared in [(groups, 0)] if apart else _runs(groups):
-        cache = _shared_cache(model, run[0].prefix[:shared]) if shared else None
+    for run, shared in [(groups, 0)] if apart else _runs(groups, run_cost_tokens(model.device)):
+        cache = prefix_cache(model, run[0].prefix[:shared]) if shared else None
         for batch in _batches(run, shared, batch_tokens):
             for group, scores in zip(batch, _score_batch(model, batch, shared, cache), strict=True):
                 for owners, score in zip(group.continuations.values(), scores, strict=True):
@@ -124,12 +122,6 @@ def _check_requests(model: PreTrainedModel, requests: Sequence[Request]) -> None
             )
 
 
-def _has_short_window(model: PreTrainedModel, requests: Sequence[Request]) -> bool:
-    """True where sliding-window attention would cut a request: nothing is shared then, as our masks know no windows."""
-    window = getattr(model.config.get_text_config(decoder=True), "sliding_window", None)
-    return window is not None and any(len(p) + len(c) > window for p, c in requests)
-
-
 def _group(requests: Sequence[Request], apart: bool) -> list[_Group]:
     """One group a prefix, or several where its continuations would make too long a row."""
     latest: dict[object, _Group] = {}
@@ -146,44 +138,10 @@ def _group(requests: Sequence[Request], apart: bool) -> list[_Group]:
     return groups
 
 
-def _runs(groups: list[_Group]) -> list[tuple[list[_Group], int]]:
-    """Cut the groups into runs, each with the number of first tokens that all its prefixes share.
-
-    Groups are cut apart where neighbours in sorted order share fewer tokens than a threshold; of a few thresholds the
-    one that spares most tokens is taken. What spares nothing is put together, without sharing.
-    """
-    ordered = sorted(groups, key=lambda group: group.prefix)
-    common = [_common(a.prefix, b.prefix) for a, b in itertools.pairwise(ordered)]
-    cuts = [_cut(ordered, common, least) for least in THRESHOLDS]
-    best = max(cuts, key=lambda runs: sum(_spared(run, shared) for run, shared in runs))
-    kept = [(run, shared) for run, shared in best if _spared(run, shared)]
-    alone = [group for run, shared in best if not _spared(run, shared) for group in run]
-    return [*kept, (alone, 0)] if alone else kept
-
-
-def _spared(run: Sequence[_Group], shared: int) -> int:
-    """Tokens that a run spares by sharing, less what its own two forwards cost."""
-    return max(0, (len(run) - 1) * shared - RUN_COST_TOKENS)
-
-
-def _cut(ordered: Sequence[_Group], common: Sequence[int], least: int) -> list[tuple[list[_Group], int]]:
-    edges = [0, *(place for place, tokens in enumerate(common, 1) if tokens < least), len(ordered)]
-    runs = []
-    for start, end in itertools.pairwise(edges):
-        run = list(ordered[start:end])
-        # the last token of each prefix stays in its row, for its logits are read
-        shared = min([*common[start : end - 1], *(len(group.prefix) - 1 for group in run)], default=0)
-        runs.append((run, shared))
-    return runs
-
-
-def _common(first: tuple[int, ...], second: tuple[int, ...]) -> int:
-    """Number of equal first tokens, by bisection: slices are compared much faster than items."""
-    low, high = 0, min(len(first), len(second))
-    while low < high:
-        middle = (low + high + 1) // 2
-        low, high = (middle, high) if first[low:middle] == second[low:middle] else (low, middle - 1)
-    return low
+def _runs(groups: list[_Group], cost_tokens: int) -> list[tuple[list[_Group], int]]:
+    """Runs of groups, each with the number of first tokens that all its prefixes share."""
+    runs = shared_runs([group.prefix for group in groups], cost_tokens)
+    return [([groups[number] for number in numbers], shared) for numbers, shared in runs]
 
 
 def _batches(groups: list[_Group], shared: int, batch_tokens: int) -> Iterator[list[_Group]]:
@@ -197,13 +155,6 @@ def _batches(groups: list[_Group], shared: int, batch_tokens: int) -> Iterator[l
         batch.append(group)
     if batch:
         yield batch
-
-
-@torch.inference_mode()
-def _shared_cache(model: PreTrainedModel, prefix: Sequence[int]) -> object:
-    cache = new_cache(model)
-    model.base_model(torch.tensor([prefix], device=model.device), past_key_values=cache, use_cache=True)
-    return cache
 
 
 class _Rows:
@@ -248,7 +199,7 @@ class _Rows:
 
 @torch.inference_mode()
 def _score_batch(
-    model: PreTrainedModel, batch: Sequence[_Group], shared: int, cache: object | None
+    model: PreTrainedModel, batch: Sequence[_Group], shared: int, cache: Cache | None
 ) -> list[list[Likelihood]]:
     rows = _Rows(batch, shared)
     device = model.device
@@ -258,7 +209,7 @@ def _score_batch(
             input_ids=ids,
             position_ids=torch.tensor(rows.positions, device=device),
             attention_mask=_branch_mask(torch.tensor(rows.segments, device=device), shared),
-            past_key_values=None if cache is None else shared_rows(cache, len(batch)),
+            past_key_values=None if cache is None else read_only_rows(cache, len(batch)),
             use_cache=cache is not None,
         ).last_hidden_state
     else:  # rows without branches, padded on the right: plain causal attention
