@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from seallm.many_values import ManyValues
+
 if TYPE_CHECKING:
     from seallm.base.artifacts import StageContext
 
@@ -66,13 +68,16 @@ def import_files(
         typer.echo(f"Written to {path}")
 
 
-@chat_data_app.command(epilog="Example: seallm chat-data check chat.jsonl --out checked --languages en,th,vi")
+@chat_data_app.command(
+    cls=ManyValues,
+    epilog="Example: seallm chat-data check chat.jsonl --out checked --languages en,th --decontaminate a.jsonl b.jsonl",
+)
 def check(
     sources: Sources,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder to write.")],
     languages: Languages = None,
     benchmarks: Annotated[
-        list[str] | None, typer.Option("--decontaminate", metavar="FILE", help="Tests whose text must not be in it.")
+        list[str] | None, typer.Option("--decontaminate", metavar="FILE ...", help="Tests not to be trained on.")
     ] = None,
     format_name: FormatName = None,
     columns: Columns = None,

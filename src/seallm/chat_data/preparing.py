@@ -103,7 +103,7 @@ def _check_readable(counts: dict[str, Any], quarantine: Sequence[dict[str, Any]]
     good, bad = counts["conversations"] + counts["preferences"], len(quarantine)
     if bad <= most * (good + bad) and good:
         return
-    often = Counter(row["reason"].split(" (")[0][:100] for row in quarantine).most_common(3)
+    often = Counter(row["reason"].split(" (")[0].split("; ")[0] for row in quarantine).most_common(3)
     reasons = "; ".join(f"{number:,} x {reason}" for reason, number in often)
     first = f" The first: {quarantine[0]['where']}." if quarantine else ""
     raise DataError(

@@ -134,14 +134,20 @@ def write_imported(settings: Instructions, context: StageContext, out: Path) -> 
     files = source_files(settings.sources, context)
     beside = (out.with_suffix(f".{QUARANTINE}"), out.with_suffix(f".{PREFERENCES}"))
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=".import") as work:
-        tables, counts = import_all(files, *beside, Path(work), settings.max_bad_share, context.runtime)
+        try:
+            tables, counts = import_all(files, *beside, Path(work), settings.max_bad_share, context.runtime)
+        finally:
+            _remove_empty(beside)
         batches = (batch for path in tables for batch in pq.ParquetFile(path).iter_batches())
         rows = (row for batch in batches for row in to_conversations(pa.table(batch)))
         write_conversations(out, rows)
-    for path in beside:
-        if not path.stat().st_size:
-            path.unlink()
     return {**counts, "files": len(files), "written": [out, *filter(Path.exists, beside)]}
+
+
+def _remove_empty(paths: Sequence[Path]) -> None:
+    for path in paths:
+        if path.is_file() and not path.stat().st_size:
+            path.unlink()
 
 
 def source_files(sources: Sequence[InstructionSource], context: StageContext) -> list[SourceFile]:
