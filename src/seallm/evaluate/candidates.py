@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from seallm.base.files import file_fingerprint, fingerprint
+from seallm.base.hub import MODEL_FILES
 from seallm.base.runtime import Runtime
 from seallm.endpoints.client import Endpoint
 from seallm.model.chat_format import MARKER
 from seallm.model.checkpoints import check_folder, load_model, load_tokenizer
 
-MODEL_FILES = ("*.json", "*.safetensors", "*.jinja", "tokenizer.model")
 Advance = Callable[[int], None]
 
 
@@ -37,6 +37,11 @@ class Candidate(Protocol):
     @property
     def has_chat_format(self) -> bool:
         """True where chat prompts suit it best."""
+        ...
+
+    @property
+    def sees_tokens(self) -> bool:
+        """True where bits and tokens of a text can be counted."""
         ...
 
     def check(self) -> None:
@@ -66,6 +71,7 @@ class FolderCandidate:
 
     name: str
     folder: Path
+    sees_tokens = True
 
     @property
     def place(self) -> str:
@@ -139,6 +145,7 @@ class EndpointCandidate:
 
     name: str
     endpoint: Endpoint = field(repr=False)
+    sees_tokens = False
 
     @property
     def place(self) -> str:
