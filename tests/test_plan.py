@@ -36,7 +36,7 @@ def test_every_shipped_recipe_can_be_planned(path: Path, tmp_path: Path) -> None
         ("vocab.new_tokens=10", ALL[2:]),
         ("pretrain.mixtures.0.tokens=10", ALL[3:]),
         ("sft.epochs=9", ALL[5:]),
-        ("prefer.temperature=0.1", ALL[6:]),
+        ("prefer.temperatures=[0.1]", ALL[6:]),
         ("dpo.beta=0.9", ALL[7:]),
         ("evaluate.limit=3", ALL[8:]),
         ("seed=99", ALL),
@@ -72,6 +72,36 @@ def test_each_stage_starts_from_the_newest_model(tmp_path: Path) -> None:
         "sft": "05-hybrid",
         "prefer": "06-sft",
         "dpo": "06-sft",
+    }
+
+
+def test_rounds_follow_each_other(tmp_path: Path) -> None:
+    once, plan = quickstart_plan(tmp_path), quickstart_plan(tmp_path, "prefer.rounds=3")
+    rounds = ["prefer", "dpo", "prefer2", "dpo2", "prefer3", "dpo3"]
+    assert [stage.kind.name for stage in plan.stages] == [*ALL[:6], *rounds, *ALL[8:]]
+    assert [stage.artifact.folder.name for stage in plan.stages[8:12]] == [
+        "07-prefer2",
+        "08-dpo2",
+        "07-prefer3",
+        "08-dpo3",
+    ]
+    assert plan.stage("prefer2").inputs["model"].name == "08-dpo"
+    assert {name: folder.name for name, folder in plan.stage("dpo2").inputs.items()} == {
+        "model": "08-dpo",
+        "prefer": "07-prefer2",
+    }
+    assert plan.stage("evaluate").inputs["dpo"].name == "08-dpo3"
+    assert plan.stage("report").inputs["prefer"].name == "07-prefer3"
+    for name in ("prefer", "dpo"):  # a further round leaves those before it as they are
+        assert plan.stage(name).artifact.fingerprint == once.stage(name).artifact.fingerprint
+    assert len({plan.stage(name).artifact.fingerprint for name in rounds}) == 6
+
+
+def test_weaker_models_are_read(tmp_path: Path) -> None:
+    plan = quickstart_plan(tmp_path, 'prefer.weaker_models=["hybrid"]')
+    assert {name: folder.name for name, folder in plan.stage("prefer").inputs.items()} == {
+        "model": "06-sft",
+        "hybrid": "05-hybrid",
     }
 
 

@@ -13,6 +13,7 @@ import typer
 from seallm import __version__
 from seallm.base.errors import SeallmError, workspace_error
 from seallm.base.runtime import calm_threads, own_place, return_memory
+from seallm.chat_data_make_verbs import make_app
 from seallm.chat_data_verbs import chat_data_app
 from seallm.corpus_verbs import app as corpus_app
 from seallm.evaluate_verbs import app as evaluate_app
@@ -35,6 +36,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
+chat_data_app.add_typer(make_app)
 app.add_typer(chat_data_app)
 app.add_typer(corpus_app)
 app.add_typer(evaluate_app)

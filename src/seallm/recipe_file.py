@@ -110,6 +110,8 @@ def _check_stages(recipe: Recipe, path: Path) -> None:
     for stage, needed in needs.items():
         if getattr(recipe, stage) is not None and getattr(recipe, needed) is None:
             raise RecipeError(f"{path}: [{stage}] needs the result of [{needed}], which the recipe does not have")
+    if recipe.prefer is not None and recipe.prefer.rounds > 1 and recipe.dpo is None:
+        raise RecipeError(f"{path}: [prefer] rounds = {recipe.prefer.rounds} needs [dpo], which ends each round")
     if recipe.dpo is not None and recipe.prefer is None and not recipe.dpo.preferences:
         raise RecipeError(f"{path}: [dpo] needs pairs: a [prefer] section, or files named by its `preferences`")
     if recipe.vocab is not None and recipe.pretrain is None:

@@ -192,9 +192,21 @@ def test_draws_follow_the_nucleus(vocabulary: int, top_p: float) -> None:
     expected = torch.zeros(vocabulary)
     expected[order[inside]] = likely[inside] / likely[inside].sum()
     noise = (torch.arange(20_000) + 0.5) / 20_000  # every place of the unit interval once
-    drawn = _draw(logits.expand(20_000, -1), SamplingSettings(1, temperature, top_p), noise)
+    temperatures = torch.full((20_000, 1), temperature)
+    drawn = _draw(logits.expand(20_000, -1), SamplingSettings(1, top_p=top_p), noise, temperatures)
     shares = torch.bincount(drawn, minlength=vocabulary) / 20_000
     torch.testing.assert_close(shares, expected, atol=2e-4, rtol=0)
+
+
+def test_answers_take_turns_at_temperatures(model: LlamaForCausalLM) -> None:
+    prompts = [[5, 6, 7], [8, 9]]
+    turns = [SamplingSettings(8, temperature, seed=3) for temperature in (0.0, 1.3)]
+    found = generate(model, prompts, {1}, turns, 8, 4)
+    greedy = generate(model, prompts, {1}, SamplingSettings(8, temperature=0.0), 8)
+    hot = generate(model, prompts, {1}, SamplingSettings(8, temperature=1.3, seed=3), 8, 4)
+    for answers, (likeliest,), wild in zip(found, greedy, hot, strict=True):
+        assert answers[0] == answers[2] == likeliest
+        assert (answers[1], answers[3]) == (wild[1], wild[3])
 
 
 WORDS = [

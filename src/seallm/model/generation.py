@@ -38,7 +38,7 @@ def generate(
     model: PreTrainedModel,
     prompts: Sequence[Sequence[int]],
     stop: Stop,
-    settings: SamplingSettings,
+    settings: SamplingSettings | Sequence[SamplingSettings],
     batch_sequences: int,
     num_return: int = 1,
     *,
@@ -50,7 +50,7 @@ def generate(
         model: a causal language model in evaluation mode.
         prompts: token ids; none may be empty.
         stop: an answer ends with the first of these ids, or where this function of its ids so far says so.
-        settings: length and randomness.
+        settings: length and randomness; several that differ in temperature alone: the answers to a prompt take turns.
         batch_sequences: answers computed at once.
         num_return: answers a prompt.
         first_prompt: number of the first prompt, where these are a part of a longer list: answers depend on the number.
@@ -63,6 +63,8 @@ def generate(
     Raises:
         ModelError: a prompt is empty or leaves the model no position for an answer.
     """
+    turns = [settings] if isinstance(settings, SamplingSettings) else settings
+    settings = turns[0]
     limits = _limits(model, prompts, settings)
     numbers_of = range(first_prompt, first_prompt + len(prompts)) if isinstance(first_prompt, int) else first_prompt
     answers: list[list[list[int]]] = [[[] for _ in range(num_return)] for _ in prompts]
@@ -70,8 +72,10 @@ def generate(
         for first in range(0, num_return, batch_sequences):
             numbers = range(first, min(first + batch_sequences, num_return))
             rows = [(prompt, answer) for prompt in some for answer in numbers]
-            noise = _noise([(numbers_of[prompt], answer) for prompt, answer in rows], settings)
-            batch = _Batch(model, prefill, len(numbers), noise, settings, is_last=numbers.stop == num_return)
+            drawn_at = [turns[answer % len(turns)].temperature for _, answer in rows]
+            noise = _noise([(numbers_of[prompt], answer) for prompt, answer in rows], settings, max(drawn_at))
+            is_last = numbers.stop == num_return
+            batch = _Batch(model, prefill, len(numbers), noise, settings, drawn_at, is_last=is_last)
             texts = [answers[prompt][answer] for prompt, answer in rows]
             for step in _run(batch, [limits[prompt] for prompt, _ in rows], partial(_has_ended, texts, stop)):
                 for row, token_id in step:
@@ -106,7 +110,9 @@ def stream(
         ModelError: as `generate`.
     """
     limits = _limits(model, [prompt], settings)
-    batch = _Batch(model, _prefill(model, [prompt]), 1, _noise([(0, 0)], settings), settings, is_last=True)
+    temperature = settings.temperature
+    noise = _noise([(0, 0)], settings, temperature)
+    batch = _Batch(model, _prefill(model, [prompt]), 1, noise, settings, [temperature], is_last=True)
     for step in _run(batch, limits, lambda _, token_id: token_id in stop_ids):
         yield step[0][1]
 
@@ -123,9 +129,9 @@ def _limits(model: PreTrainedModel, prompts: Sequence[Sequence[int]], settings: 
     return [min(settings.max_new_tokens, positions - len(prompt)) for prompt in prompts]
 
 
-def _noise(rows: Sequence[tuple[int, int]], settings: SamplingSettings) -> torch.Tensor:
+def _noise(rows: Sequence[tuple[int, int]], settings: SamplingSettings, highest_temperature: float) -> torch.Tensor:
     """Uniform numbers (B, max_new_tokens), each row from a generator of its own."""
-    if settings.temperature == 0:
+    if highest_temperature == 0:
         return torch.empty(len(rows), settings.max_new_tokens)
     seeds = ((settings.seed % 2**64, prompt, answer) for prompt, answer in rows)
     drawn = [np.random.default_rng(seed).random(settings.max_new_tokens, dtype=np.float32) for seed in seeds]
@@ -175,11 +181,13 @@ class _Batch:
         repeats: int,
         noise: torch.Tensor,
         settings: SamplingSettings,
+        temperatures: Sequence[float],
         *,
         is_last: bool,
     ) -> None:
         self.model, self.settings, self.step = model, settings, 0
         self.noise = noise.to(model.device)
+        self.temperatures = torch.tensor(temperatures, device=model.device).unsqueeze(1)  # (B, 1)
         with torch.inference_mode():
             self.logits = prefill.logits.repeat_interleave(repeats, dim=0)
             self.positions = prefill.lengths.repeat_interleave(repeats, dim=0)  # (B, 1) of the next token
@@ -192,12 +200,12 @@ class _Batch:
     @torch.inference_mode()
     def draw(self) -> torch.Tensor:
         """The next id of each row (B)."""
-        return _draw(self.logits, self.settings, self.noise[:, self.step])
+        return _draw(self.logits, self.settings, self.noise[:, self.step], self.temperatures)
 
     @torch.inference_mode()
     def keep(self, rows: torch.Tensor) -> None:
         """Drop all other rows."""
-        self.noise, self.positions = self.noise[rows], self.positions[rows]
+        self.noise, self.positions, self.temperatures = self.noise[rows], self.positions[rows], self.temperatures[rows]
         self.mask = None if self.mask is None else self.mask[rows]
         self.cache.batch_select_indices(rows)
 
@@ -238,11 +246,13 @@ def _run(
         batch.advance(ids)
 
 
-def _draw(logits: torch.Tensor, settings: SamplingSettings, noise: torch.Tensor) -> torch.Tensor:
-    """Ids (B) from logits (B, V) and one uniform number a row (B)."""
-    if settings.temperature == 0:
+def _draw(
+    logits: torch.Tensor, settings: SamplingSettings, noise: torch.Tensor, temperatures: torch.Tensor
+) -> torch.Tensor:
+    """Ids (B) from logits (B, V), one uniform number a row (B) and each row's temperature (B, 1)."""
+    if not bool((temperatures > 0).any()):
         return logits.argmax(dim=-1)
-    probabilities = (logits.float() / settings.temperature).softmax(dim=-1)
+    probabilities = (logits.float() / temperatures.clamp(min=1e-6)).softmax(dim=-1)
     if settings.top_p >= 1:
         return _invert(probabilities, noise)
     least = _nucleus_edge(probabilities, settings.top_p)
