@@ -193,7 +193,7 @@ def test_prompts_of_safety_tasks_are_shown_on_wish_alone(models: Path, tmp_path:
     assert shown.exit_code == 0, shown.output
     found = report(tmp_path / "figures")
     assert {row["prompt"] for row in found["safety_answers"]} == {row["prompt"] for row in rows}
-    assert sum(found["safety_judge"].values()) == 4
+    assert sum(found["safety_judge"]["verdicts"].values()) == 4
     assert "SECRET" not in (tmp_path / "figures" / "report.md").read_text(encoding="utf-8")
 
 
