@@ -90,7 +90,6 @@ MAY_IMPORT: dict[str, set[str]] = {
         "policies",
         "policy_verbs",
         "judge_verbs",
-        "policy_verbs",
         "review_verbs",
         "train_verbs",
         "vocab_verbs",
