@@ -108,6 +108,13 @@ def _questions(data: Path) -> None:
         for n in range(3)
     ]
     _lines(data / "iapp_wiki_qa/squad_format/data/test.jsonl", rows)
+    rows = [
+        {"id": str(n), "context": f"Ada {n} kucing.", "question": f"Berapa, {n}?", "answer": f"{n} kucing"}
+        | {"category": "SPAN" if n < 3 else "UNANSWERABLE", "span_start": 4, "span_end": 12}
+        for n in range(4)
+    ]
+    for split in ("train", "valid"):
+        _json(data / f"indoqa/{split}.json", [{**row, "question": f"{split}: {row['question']}"} for row in rows])
     ids = [f"{name}-{n}-0" for name in ("english", "indonesian", "thai", "finnish") for n in range(3)]
     for split in ("train", "dev"):
         _json(data / f"tydiqa/tydiqa-goldp-v1.1-{split}.json", _squad(ids, split))

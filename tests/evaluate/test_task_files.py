@@ -17,7 +17,18 @@ from tests.evaluate.scored import run_tasks
 from tests.evaluate.test_harness import Oracle
 
 GROUPS = [*benchmarks(), *(f"{n}_text" for n, f in benchmarks().items() if f["kind"] == "exam")]
-PAPER = {"m3exam": 3, "mmlu": 5, "vmlu": 0, "flores": 4, "xquad": 1, "tydiqa": 1, "xlsum": 2, "gsm8k": 0, "mgsm": 0}
+PAPER = {
+    "m3exam": 3,
+    "mmlu": 5,
+    "vmlu": 0,
+    "flores": 4,
+    "xquad": 1,
+    "indoqa": 1,
+    "tydiqa": 1,
+    "xlsum": 2,
+    "gsm8k": 0,
+    "mgsm": 0,
+}
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +102,10 @@ def test_prompts_say_nothing_in_another_script(loaded: Loaded) -> None:
             for part in words_of_frame.split("{{")[1:]:
                 words_of_frame = words_of_frame.replace("{{" + part.split("}}")[0] + "}}", "")
             assert not any(letter.isascii() and letter.isalpha() for letter in words_of_frame), config["task"]
+
+
+def test_rows_of_another_kind_are_not_of_the_task(loaded: Loaded) -> None:
+    assert len(loaded.tasks["seallm_indoqa_id"].eval_docs) == 3
 
 
 def test_letters_and_texts_of_an_exam(loaded: Loaded) -> None:

@@ -27,8 +27,8 @@ from seallm.model.generation import generate
 from seallm.model.local_chat_model import LocalChatModel
 from seallm.model.prompt_format import PromptFormat
 from seallm.model.scoring import continuation_log_likelihoods
-from seallm.serve.engine import Engine
 from seallm.serve.http import ServerSettings
+from seallm.serve.loading import load_engine
 from seallm.web.guard import GuardSettings
 from tests.endpoints.scripted_server import Json, ScriptedServer, question
 from tests.model.conftest import build_tokenizer
@@ -117,17 +117,19 @@ def test_scores_are_those_of_the_scoring_engine(folder: Path, model: LlamaForCau
     assert text.log_probability < 0
 
 
-def test_our_own_server_gives_the_answers_of_the_folder(
-    folder: Path, model: LlamaForCausalLM, chat_format: ChatFormat
-) -> None:
+def test_our_own_server_gives_the_answers_and_scores_of_the_folder(folder: Path) -> None:
     sampling = SamplingSettings(8, temperature=0.0)
     settings = ServerSettings(GuardSettings(), sampling=sampling)
-    with closing(Engine(model, chat_format, "tiny")) as engine, live_server(engine, settings) as port:
+    with closing(load_engine(folder)) as engine, live_server(engine, settings) as port:
         remote = open_chat_model(f"http://127.0.0.1:{port}/v1", ChatModelSettings())
         assert remote.answer(QUESTIONS, sampling) == opened(folder).answer(QUESTIONS, sampling)
         assert remote.name == "tiny"
         assert remote.meter.of("th").calls == 1
         assert remote.meter.total.estimated_calls == 0
+        texts = [("The weather", " is sunny"), ("Hello", ", what is")]
+        for far, near in zip(remote.score(texts), opened(folder).score(texts), strict=True):
+            assert far.log_probability == pytest.approx(near.log_probability, abs=1e-3)
+            assert (far.num_tokens, far.is_greedy) == (near.num_tokens, near.is_greedy)
 
 
 def test_a_server_scores_text_by_echo_and_refuses_conversations() -> None:

@@ -35,6 +35,11 @@ class Answered:
         }
 
 
+def is_safety(task: Any) -> bool:
+    """True for a task that keeps answers to harmful requests and their harmless look-alikes."""
+    return any(metric["metric"] == ANSWER for metric in task.config.metric_list or ())
+
+
 def answered(model: str, scored: Sequence[Mapping[str, Any]], tasks: Tasks) -> list[Answered]:
     """What a model answered to the prompts of safety tasks.
 

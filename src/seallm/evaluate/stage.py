@@ -10,6 +10,7 @@ from seallm.base.artifacts import StageContext, timed
 from seallm.base.files import files_under, write_json
 from seallm.base.runtime import Task, progress, seed_everything
 from seallm.evaluate.answers import greedy_answers, sample_questions
+from seallm.evaluate.candidates import FolderCandidate
 from seallm.evaluate.engine import Engine
 from seallm.evaluate.harness import Limits, Tasks, offline
 from seallm.evaluate.parallel_text import parallel_rows, read_parallel
@@ -70,8 +71,7 @@ def run(settings: Evaluate, context: StageContext) -> None:
 
 def _subject(name: str, settings: Evaluate, context: StageContext, task: Task) -> Subject:
     return Subject(
-        name,
-        context.inputs[name] / "model",
+        FolderCandidate(name, context.inputs[name] / "model"),
         name in CHAT_MODELS,
         context.out / "parts",
         settings.batch_sequences,

@@ -80,7 +80,7 @@ def _config(name: str, family: Family, code: str, as_text: bool = False) -> Conf
         "fetch": family.get("fetch", "").format(**place),
         "id_prefix": family.get("id_prefix", "").format(**place),
     }
-    kept = ("columns", "gold_is", "labels", "header", "harmful", "harmless")
+    kept = ("columns", "gold_is", "labels", "header", "only", "harmful", "harmless")
     settings |= {key: family[key] for key in kept if key in family}
     if "label_words" in family:
         settings["label_words"] = family["label_words"][code]

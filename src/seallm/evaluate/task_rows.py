@@ -59,7 +59,7 @@ class Layout:
     def takes(self, row: Row) -> bool:
         """True where a row belongs to the task."""
         is_named = not self.id_prefix or str(row.get("id", "")).startswith(self.id_prefix)
-        return is_named and all(row.get(column) == value for column, value in self.only.items())
+        return is_named and all(str(row.get(column)) == value for column, value in self.only.items())
 
 
 def xcopa(row: Row, where: str, _: Layout) -> Row:
@@ -166,15 +166,18 @@ def label(row: Row, where: str, layout: Layout) -> Row:
 
 def span(row: Row, where: str, layout: Layout) -> Row:
     """{context, question, answers, language} of a question answered by a span of a paragraph, in SQuAD's layouts."""
-    answers = row.get("answers")
-    if isinstance(answers, dict):
+    column = layout.columns.get("answers", "answers")
+    answers = row.get(column)
+    if isinstance(answers, str):
+        answers = [answers]
+    elif isinstance(answers, dict):
         answers = answers.get("text")
     elif isinstance(answers, list):
         answers = [a.get("text") if isinstance(a, dict) else a for a in answers]
     return {
         "context": text(row, "context", where).lstrip("\ufeff"),
         "question": text(row, "question", where),
-        "answers": list(dict.fromkeys(texts(answers, "answers", where))),
+        "answers": list(dict.fromkeys(texts(answers, column, where))),
         "language": layout.language,
     }
 

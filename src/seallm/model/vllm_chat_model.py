@@ -76,7 +76,7 @@ class VllmChatModel(FolderChatModel):
             for prompt, seed in zip(prompts, seeds, strict=True)
         ]
         answers = []
-        for output in self.llm.generate(_prompts(prompts), drawn, use_tqdm=False):
+        for output in self.llm.generate(prompts_of_ids(prompts), drawn, use_tqdm=False):
             found = output.outputs[0]
             ids = [token_id for token_id in found.token_ids if token_id not in ends]
             answers.append(Drawn(ids, found.finish_reason == "stop"))
@@ -87,7 +87,7 @@ class VllmChatModel(FolderChatModel):
         from vllm import SamplingParams
 
         wanted = SamplingParams(max_tokens=1, temperature=0.0, prompt_logprobs=1)
-        outputs = self.llm.generate(_prompts([p + c for p, c in requests]), wanted, use_tqdm=False)
+        outputs = self.llm.generate(prompts_of_ids([p + c for p, c in requests]), wanted, use_tqdm=False)
         scores = []
         for (prefix, continuation), output in zip(requests, outputs, strict=True):
             told = output.prompt_logprobs[len(prefix) :]
@@ -97,5 +97,6 @@ class VllmChatModel(FolderChatModel):
         return scores
 
 
-def _prompts(prompts: Sequence[Ids]) -> list[dict[str, Ids]]:
+def prompts_of_ids(prompts: Sequence[Ids]) -> list[dict[str, Ids]]:
+    """Prompts as vLLM wants them."""
     return [{"prompt_token_ids": list(ids)} for ids in prompts]
