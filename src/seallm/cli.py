@@ -18,6 +18,7 @@ from seallm.chat_data_verbs import chat_data_app
 from seallm.corpus_verbs import app as corpus_app
 from seallm.evaluate_verbs import app as evaluate_app
 from seallm.judge_verbs import judge_app
+from seallm.policy_verbs import app as policy_app
 from seallm.review_verbs import app as review_app
 from seallm.train_verbs import app as train_app
 from seallm.vocab_verbs import app as vocab_app
@@ -39,6 +40,7 @@ app.add_typer(card_app)
 app.add_typer(chat_data_app)
 app.add_typer(corpus_app)
 app.add_typer(evaluate_app)
+app.add_typer(policy_app)
 app.add_typer(judge_app)
 app.add_typer(review_app)
 app.add_typer(train_app)
@@ -178,11 +180,19 @@ def serve(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on.")] = 8000,
     api_key: Annotated[str | None, typer.Option(envvar="SEALLM_API_KEY", help="Clients must send it.")] = None,
+    policy: Annotated[str | None, typer.Option(metavar="NAME", help="Policy pack whose system prompt is used.")] = None,
+    allow_system: Annotated[
+        bool, typer.Option("--allow-system", help="A client's system prompt replaces the policy's; else it is added.")
+    ] = False,
 ) -> None:
     """Serve an OpenAI-shaped API and a chat page."""
+    if allow_system and policy is None:
+        raise typer.BadParameter("--allow-system goes with --policy; without a policy clients choose their prompt")
     from seallm.serve import http
+    from seallm.serve.system_prompt import served_policy
 
-    http.serve(model, host, port, api_key=api_key)
+    served = served_policy(policy, allow_system=allow_system) if policy is not None else None
+    http.serve(model, host, port, api_key=api_key, policy=served)
 
 
 if __name__ == "__main__":

@@ -58,7 +58,7 @@ KINDS = (
     StageKind("sft", "seallm.train.sft:run", ("model", "instructions"), uses_languages=True, version=2),
     StageKind("prefer", "seallm.prefer.stage:run", ("model", "instructions"), version=2),
     StageKind("dpo", "seallm.train.dpo:run", ("model", "prefer"), version=3),
-    StageKind("evaluate", "seallm.evaluate.stage:run", ("corpus", "vocab", *MODEL_STAGES), version=3),
+    StageKind("evaluate", "seallm.evaluate.stage:run", ("corpus", "vocab", *MODEL_STAGES), version=4),
     StageKind(
         "report", "seallm.evaluate.report:run", ("corpus", "vocab", *MODEL_STAGES, "prefer", "evaluate"), version=3
     ),
@@ -156,7 +156,7 @@ def _find_files(settings: BaseModel, recipe_folder: Path) -> tuple[tuple[Place, 
     """The files that a section names, and what is missing of them."""
     files: list[Place] = []
     missing: list[str] = []
-    for path in input_paths(settings):
+    for path in input_paths(settings, recipe_folder):
         try:
             files += places_under(resolve_place(path, recipe_folder))
         except DataError as error:

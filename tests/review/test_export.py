@@ -82,7 +82,9 @@ def test_comparisons(said: Said, tmp_path: Path) -> None:
     said.say("Ann", "คำถามที่ 5", "both_bad")
     said.prefer("Ann", "คำถามที่ 9", 0)
     report = export(tmp_path, tmp_path / "out")
-    written = {p.prompt[0].content: p for p in read_preferences(tmp_path / "out" / "preferences.jsonl")}
+    pairs, bad = read_preferences(tmp_path / "out" / "preferences.jsonl")
+    assert not bad
+    written = {p.prompt[0].content: p for p in pairs}
     assert sorted(written) == [f"คำถามที่ {number}" for number in (0, 1, 2, 4, 9)]
     assert written["คำถามที่ 0"].chosen[0].content == "คำตอบ 0"
     assert written["คำถามที่ 2"].rejected[0].content == "คำตอบ 2"

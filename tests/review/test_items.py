@@ -19,17 +19,18 @@ def test_a_conversation_keeps_its_record() -> None:
     assert item.question == item.id
 
 
-def test_answers_may_be_texts_or_turns() -> None:
+def test_a_prompt_may_be_text_or_turns() -> None:
     row = pair(1)
     turns = {**row, "prompt": [{"role": "user", "content": row["prompt"]}]}
-    turns["answers"] = [{**a, "text": [{"role": "assistant", "content": a["text"]}]} for a in row["answers"]]
     assert parse_item(row, "a:1") == parse_item(turns, "a:1")
 
 
 def test_a_preference_is_a_comparison() -> None:
     item = parse_item(PREFERENCE, "a:1")
     assert [answer["model"] for answer in item.content["answers"]] == ["chosen", "rejected"]
-    assert parse_item({**PREFERENCE, "prompt": "Xin chào"}, "a:1").id == item.id
+    assert parse_item({**PREFERENCE, "prompt": "Xin chào", "chosen": "Chào bạn!"}, "a:1").id == item.id
+    whole = {key: [*PREFERENCE["prompt"], *PREFERENCE[key]] for key in ("chosen", "rejected")}
+    assert parse_item({**whole, "language": "vi"}, "a:1").id == item.id
 
 
 def test_the_other_order_is_the_same_item() -> None:
@@ -63,11 +64,16 @@ ANSWER = {"model": "a", "text": "x"}
         ({"prompt": "x", "answers": [ANSWER, "y"]}, "expected 'answers'"),
         ({"prompt": "x", "answers": [ANSWER, ANSWER]}, "two different names"),
         ({"prompt": "x", "answers": [ANSWER, {"model": "", "text": "y"}]}, "two different names"),
-        ({"prompt": "x", "answers": [{"text": "y"}, ANSWER]}, "two different names"),
+        ({"prompt": "x", "answers": [{"text": "y"}, ANSWER]}, "expected 'answers'"),
+        ({"prompt": "x", "answers": [ANSWER, {"model": "b", "text": " "}]}, "no text"),
+        (
+            {"prompt": [{"role": "assistant", "content": "x"}], "answers": pair(1)["answers"]},
+            "end with a turn of the user",
+        ),
         ({"prompt": "x", "answers": [ANSWER, {"model": "b", "text": "x"}]}, "nothing to compare"),
-        ({"prompt": "x", "answers": [ANSWER, {"model": "b", "text": None}]}, "answer 2"),
+        ({"prompt": "x", "answers": [ANSWER, {"model": "b", "text": None}]}, "expected 'answers'"),
         ({"prompt": "", "answers": [ANSWER, {"model": "b", "text": "y"}]}, "prompt"),
-        ({"prompt": "x", "chosen": "y"}, "answer 2"),
+        ({"prompt": "x", "chosen": "y"}, "rejected"),
         ({**pair(1), "prompt": "\ud800"}, "surrogate"),
         ({**CONVERSATIONS[0], "language": "\udfff"}, "surrogate"),
         ({**pair(1), "prompt": "x" * 200_001}, "at most 200,000"),

@@ -61,9 +61,17 @@ class _CheckJob:
 
 
 def import_all(
-    files: Sequence[SourceFile], out: Path, work: Path, max_bad_share: float, runtime: Runtime
+    files: Sequence[SourceFile], quarantine: Path, preferences: Path, work: Path, max_bad_share: float, runtime: Runtime
 ) -> tuple[list[Path], dict[str, Any]]:
-    """Import every file; write the quarantine and the preferences into `out`.
+    """Import every file.
+
+    Args:
+        files: the sources.
+        quarantine: file to write with the bad rows.
+        preferences: file to write with the preferences.
+        work: folder for intermediate files.
+        max_bad_share: of all rows that may be unreadable.
+        runtime: `workers` processes.
 
     Returns:
         The tables of conversations, and counts.
@@ -76,18 +84,18 @@ def import_all(
     jobs = [files[i] for i in order]
     map_shards(import_file, jobs, [results[i] for i in order], "importing", runtime, runtime.engine, PRELOAD)
     summaries = [read_json(result) for result in results]
-    quarantine = [row for summary in summaries for row in summary["quarantine"]]
-    write_json_lines(out / QUARANTINE, quarantine)
-    preferences = (result.with_suffix(".preferences.jsonl") for result in results)
-    write_json_lines(out / PREFERENCES, (row for path in preferences for _, row in read_json_lines(path)))
+    bad = [row for summary in summaries for row in summary["quarantine"]]
+    write_json_lines(quarantine, bad)
+    pairs = (result.with_suffix(".preferences.jsonl") for result in results)
+    write_json_lines(preferences, (row for path in pairs for _, row in read_json_lines(path)))
     counts = {
         "conversations": sum(summary["conversations"] for summary in summaries),
         "preferences": sum(summary["preferences"] for summary in summaries),
-        "quarantined": len(quarantine),
+        "quarantined": len(bad),
         "repaired_texts": sum(summary["repaired"] for summary in summaries),
         "formats": dict(sorted(sum((Counter(s["formats"]) for s in summaries), Counter[str]()).items())),
     }
-    _check_readable(counts, quarantine, max_bad_share, out / QUARANTINE)
+    _check_readable(counts, bad, max_bad_share, quarantine)
     return [result.with_suffix(".parquet") for result in results], counts
 
 
@@ -129,7 +137,8 @@ def prepare(
         DataError: too many rows cannot be read, or there is no conversation.
     """
     checks = settings.checks
-    tables, counts = import_all(files, out, work, settings.max_bad_share, runtime)
+    most = settings.max_bad_share
+    tables, counts = import_all(files, out / QUARANTINE, out / PREFERENCES, work, most, runtime)
     jobs = [_CheckJob(table, checks, languages) for table in tables]
     results = [table.with_suffix(".figures.parquet") for table in tables]
     map_shards(_check, jobs, results, "checking", runtime, runtime.engine, PRELOAD)

@@ -10,7 +10,6 @@ quarantine.jsonl   rows that could not be read, with the reason
 checks.json, mix.json   the counts of it all
 """
 
-import shutil
 import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
@@ -118,25 +117,16 @@ def write_imported(settings: Instructions, context: StageContext, out: Path) -> 
     """
     out.parent.mkdir(parents=True, exist_ok=True)
     files = source_files(settings.sources, context)
-    with tempfile.TemporaryDirectory(dir=out.parent, prefix=".import") as folder:
-        work = Path(folder)
-        try:
-            tables, counts = import_all(files, work, work, settings.max_bad_share, context.runtime)
-        finally:
-            written = [_moved(work / name, out.with_suffix(f".{name}")) for name in (QUARANTINE, PREFERENCES)]
+    beside = (out.with_suffix(f".{QUARANTINE}"), out.with_suffix(f".{PREFERENCES}"))
+    with tempfile.TemporaryDirectory(dir=out.parent, prefix=".import") as work:
+        tables, counts = import_all(files, *beside, Path(work), settings.max_bad_share, context.runtime)
         batches = (batch for path in tables for batch in pq.ParquetFile(path).iter_batches())
         rows = (row for batch in batches for row in to_conversations(pa.table(batch)))
         write_conversations(out, rows)
-    return {**counts, "files": len(files), "written": [out, *filter(None, written)]}
-
-
-def _moved(path: Path, target: Path) -> Path | None:
-    """Move a file that holds anything; an older one in its place goes."""
-    target.unlink(missing_ok=True)
-    if not path.is_file() or not path.stat().st_size:
-        return None
-    shutil.move(path, target)
-    return target
+    for path in beside:
+        if not path.stat().st_size:
+            path.unlink()
+    return {**counts, "files": len(files), "written": [out, *filter(Path.exists, beside)]}
 
 
 def source_files(sources: Sequence[InstructionSource], context: StageContext) -> list[SourceFile]:

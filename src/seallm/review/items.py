@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from seallm.base.errors import DataError
 from seallm.base.files import fingerprint, read_json_lines
-from seallm.base.records import Conversation, Message, parse_conversation, parse_messages
+from seallm.base.records import Conversation, Message, parse_conversation, parse_messages, parse_preference
 
 Kind = Literal["conversation", "comparison"]
 ID_DIGITS = 20
@@ -29,7 +29,7 @@ class Answer:
     """What one model answered; annotators never see its name."""
 
     model: str
-    messages: tuple[Message, ...]
+    text: str
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Comparison:
     """One prompt and two answers.
 
     Attributes:
-        prompt: the turns before the answers.
+        prompt: the turns before the answers, the last one the user's.
         answers: of two different models.
         language: code of the language.
         category: shown to annotators, and kept.
@@ -87,13 +87,18 @@ def comparison_item(comparison: Comparison) -> Item:
     """An item to compare.
 
     Raises:
-        DataError: both answers are of one model or are the same text, or one cannot be written or is too long.
+        DataError: both answers are of one model or are the same text, one is empty, cannot be written or is too long,
+            or the prompt does not end with the user.
     """
     first, second = comparison.answers
     if not first.model.strip() or not second.model.strip() or first.model == second.model:
         raise DataError(f"the models are {first.model!r} and {second.model!r}; expected two different names")
-    if first.messages == second.messages:
+    if first.text == second.text:
         raise DataError("both answers are the same: there is nothing to compare")
+    if not first.text.strip() or not second.text.strip():
+        raise DataError("an answer has no text")
+    if not comparison.prompt or comparison.prompt[-1].role != "user":
+        raise DataError("the prompt does not end with a turn of the user")
     content = _plain(asdict(comparison))
     pair = sorted(content["answers"], key=lambda answer: str(answer["model"]))
     number = _id("comparison", comparison.language, [content["prompt"], pair])
@@ -127,6 +132,8 @@ def parse_item(row: Mapping[str, Any], where: str) -> Item:
     try:
         if "messages" in row:
             return conversation_item(parse_conversation(_stripped(row), where))
+        if "chosen" in row or "rejected" in row:
+            return comparison_item(_from_preference(_stripped(row), where))
         if "prompt" in row:
             return comparison_item(_comparison(_stripped(row), where))
     except DataError as error:
@@ -134,31 +141,31 @@ def parse_item(row: Mapping[str, Any], where: str) -> Item:
     raise DataError(f"{where}: has neither 'messages' (a conversation) nor 'prompt' (two answers to compare)")
 
 
+def _from_preference(row: Mapping[str, Any], where: str) -> Comparison:
+    preference = parse_preference(row, where)
+    answers = (Answer("chosen", preference.chosen[0].content), Answer("rejected", preference.rejected[0].content))
+    return Comparison(preference.prompt, answers, row["language"], row["category"], _question(row))
+
+
+def _question(row: Mapping[str, Any]) -> str:
+    return str(row.get("question") or row.get("question_id") or "")
+
+
 def _stripped(row: Mapping[str, Any]) -> dict[str, Any]:
     return {**row, "language": str(row.get("language") or "").strip(), "category": str(row.get("category") or "")}
 
 
 def _comparison(row: Mapping[str, Any], where: str) -> Comparison:
-    if "chosen" in row or "rejected" in row:
-        answers: object = [{"model": name, "text": row.get(name)} for name in ("chosen", "rejected")]
-    else:
-        answers = row.get("answers")
-    if not isinstance(answers, list) or len(answers) != 2 or not all(isinstance(a, dict) for a in answers):
-        raise DataError(f"{where}: expected 'answers' with two objects {{model, text}}, or 'chosen' and 'rejected'")
-    first, second = (
-        Answer(str(answer.get("model") or ""), _messages(answer.get("text"), "assistant", f"{where}: answer {number}"))
-        for number, answer in enumerate(answers, 1)
-    )
-    question = str(row.get("question") or row.get("question_id") or "")
-    prompt = _messages(row["prompt"], "user", f"{where}: prompt")
-    return Comparison(prompt, (first, second), row["language"], row["category"], question)
-
-
-def _messages(value: object, role: Literal["user", "assistant"], where: str) -> tuple[Message, ...]:
-    """A text is one turn of `role`."""
-    if isinstance(value, str):
-        value = [{"role": role, "content": value}]
-    return parse_messages(value, where)
+    answers = row.get("answers")
+    pair = answers if isinstance(answers, list) and all(isinstance(answer, dict) for answer in answers) else []
+    if len(pair) != 2 or not all(isinstance(answer.get(name), str) for answer in pair for name in ("model", "text")):
+        raise DataError(f"{where}: expected 'answers' with two objects {{model, text}} of strings")
+    first, second = (Answer(answer["model"], answer["text"]) for answer in pair)
+    prompt = row["prompt"]
+    if isinstance(prompt, str):
+        prompt = [{"role": "user", "content": prompt}]
+    turns = parse_messages(prompt, f"{where}: prompt")
+    return Comparison(turns, (first, second), row["language"], row["category"], _question(row))
 
 
 def input_files(folder: Path) -> list[Path]:

@@ -139,7 +139,7 @@ def preferences(items: list[JudgedItem]) -> Iterator[Preference]:
         if votes["first"] == votes["second"]:
             continue
         prompt = tuple(Message(**message) for message in item.content["prompt"])
-        answers = [tuple(Message(**m) for m in answer["messages"]) for answer in item.content["answers"]]
+        answers = [(Message("assistant", answer["text"]),) for answer in item.content["answers"]]
         chosen, rejected = answers if votes["first"] > votes["second"] else answers[::-1]
         scores = {
             "judgements": len(item.judgements),

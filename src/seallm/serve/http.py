@@ -29,6 +29,7 @@ from seallm.model.generation import SamplingSettings
 from seallm.serve.answering import TOO_SLOW, Answering, AnswerStream, HungUp
 from seallm.serve.engine import AnswerRequest, Engine, PromptTooLong, QueueFull, load_engine, logger
 from seallm.serve.schema import REQUEST_FIELDS, ChatRequest, Completion, Health, ModelCard, ModelList
+from seallm.serve.system_prompt import ServedPolicy
 from seallm.web.guard import SECURITY_HEADERS, Guard, GuardSettings
 from seallm.web.listening import address_of, allowed_hosts, listen, run_app
 from seallm.web.page_files import add_page
@@ -47,12 +48,14 @@ class ServerSettings:
         request_seconds: time for a whole request, waiting in the queue included.
         max_answers: largest `n`.
         sampling: used where a request does not say otherwise; its seed is not used.
+        policy: whose system prompt stands before every conversation; None: clients choose theirs.
     """
 
     guard: GuardSettings = field(default_factory=GuardSettings)
     request_seconds: float = 300.0
     max_answers: int = 8
     sampling: SamplingSettings = DEFAULT_SAMPLING
+    policy: ServedPolicy | None = None
 
 
 def make_app(engine: Engine, settings: ServerSettings) -> FastAPI:
@@ -99,7 +102,7 @@ def _add_chat(app: FastAPI, engine: Engine, settings: ServerSettings) -> None:
             return error_response(400, f"n: at most {settings.max_answers} answers at once", "invalid_value")
         try:
             # encoding a long conversation takes a while: not on the event loop
-            request = await run_in_threadpool(_engine_request, engine, body, settings.sampling)
+            request = await run_in_threadpool(_engine_request, engine, body, settings)
             answering = Answering(engine, request, client, settings.request_seconds)
         except PromptTooLong as error:
             return error_response(400, str(error), "context_length_exceeded")
@@ -124,7 +127,8 @@ async def _complete(answering: Answering) -> Completion | Response:
         answering.close()
 
 
-def _engine_request(engine: Engine, body: ChatRequest, default: SamplingSettings) -> AnswerRequest:
+def _engine_request(engine: Engine, body: ChatRequest, settings: ServerSettings) -> AnswerRequest:
+    default = settings.sampling
     sampling = SamplingSettings(
         max_new_tokens=body.max_completion_tokens or body.max_tokens or default.max_new_tokens,
         temperature=default.temperature if body.temperature is None else body.temperature,
@@ -132,10 +136,12 @@ def _engine_request(engine: Engine, body: ChatRequest, default: SamplingSettings
         seed=secrets.randbits(32) if body.seed is None else body.seed,
     )
     messages = [message.to_message() for message in body.messages]
+    if settings.policy is not None:
+        messages = settings.policy.applied(messages)
     return engine.request(messages, sampling, stops=body.stops, num_answers=body.n or 1)
 
 
-def serve(model: Path, host: str, port: int, *, api_key: str | None = None) -> None:
+def serve(model: Path, host: str, port: int, *, api_key: str | None = None, policy: ServedPolicy | None = None) -> None:
     """Serve a model until Ctrl-C; streams under way may end first.
 
     Args:
@@ -143,6 +149,7 @@ def serve(model: Path, host: str, port: int, *, api_key: str | None = None) -> N
         host: address to listen on. On a loopback address only requests to a loopback name are answered.
         port: port to listen on; 0 takes a free one.
         api_key: clients of the API must send it; empty or None lets everybody in.
+        policy: whose system prompt stands before every conversation.
 
     Raises:
         ModelError: there is no model to serve.
@@ -157,7 +164,7 @@ def serve(model: Path, host: str, port: int, *, api_key: str | None = None) -> N
         if hosts is None and not api_key:
             open_to = f"everybody who can reach {host} can use this model; --api-key asks for a key"
             console.print(f"[yellow]warning:[/] {open_to}")
-        app = make_app(engine, ServerSettings(GuardSettings(api_key or None, hosts)))
+        app = make_app(engine, ServerSettings(GuardSettings(api_key or None, hosts), policy=policy))
         if not run_app(app, listening, GRACE_SECONDS):
             console.print("stopped")
 
