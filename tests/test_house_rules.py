@@ -65,6 +65,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "evaluate_verbs": FLOOR | {"plan", "recipe_file", "endpoints", "evaluate", "model", "many_values"},
     "policy_verbs": FLOOR | {"policies"},
     "answer_language": FLOOR | {"corpus"},
+    "evaluate_stage": FLOOR | {"answer_language", "evaluate"},
     "card_verbs": FLOOR | {"evaluate", "plan", "run_recipe"},
     "judge_verbs": FLOOR | {"answer_language", "endpoints", "evaluate", "model", "many_values"},
     "parallel_folder": FLOOR | {"corpus", "vocab"},

@@ -58,7 +58,7 @@ KINDS = (
     StageKind("sft", "seallm.train.sft:run", ("model", "instructions"), uses_languages=True, version=2),
     StageKind("prefer", "seallm.prefer.stage:run", ("model", "instructions"), version=2),
     StageKind("dpo", "seallm.train.dpo:run", ("model", "prefer"), version=3),
-    StageKind("evaluate", "seallm.evaluate.stage:run", ("corpus", "vocab", *MODEL_STAGES), version=4),
+    StageKind("evaluate", "seallm.evaluate_stage:run", ("corpus", "vocab", *MODEL_STAGES), version=4),
     StageKind(
         "report", "seallm.evaluate.report:run", ("corpus", "vocab", *MODEL_STAGES, "prefer", "evaluate"), version=3
     ),

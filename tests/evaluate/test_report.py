@@ -190,7 +190,7 @@ def test_leaves_out_what_the_run_has_not(kept: list[str], inputs: dict[str, Path
         "base": {"training"},
         "corpus": {"corpus"},
         "vocab": {"vocab"},
-        "evaluate": {"results", "safety", "samples"},
+        "evaluate": {"results", "judged", "safety", "samples"},
         "prefer": {"preference"},
         "dpo": {"training", "preference"},
     }
