@@ -1,5 +1,6 @@
 """The verb `seallm evaluate ...`: any models on any tasks, without a recipe."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,8 +11,11 @@ from seallm.many_values import ManyValues
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from seallm.base.runtime import Runtime
     from seallm.endpoints.settings import EndpointSettings
     from seallm.evaluate.candidates import Candidate
+    from seallm.evaluate.safety_judge import Ask
+    from seallm.recipe import Recipe
 
 VLLM = "vllm:"
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -46,6 +50,12 @@ def evaluate(
     compare: Annotated[
         list[str] | None, typer.Option(metavar="NAME ...", help="Published figures: seallms, or a TOML file of yours.")
     ] = None,
+    safety_judge: Annotated[
+        str | None, typer.Option(metavar="MODEL", help="Also judges answers to safety tasks: a folder, vllm:, http://.")
+    ] = None,
+    show_prompts: Annotated[
+        bool, typer.Option("--show-prompts", help="Put prompts and answers of safety tasks into report.json.")
+    ] = False,
     key: Annotated[
         str, typer.Option(metavar="SOURCE", help="Where a server's key is: env:NAME or file:PATH.")
     ] = "env:SEALLM_ENDPOINT_KEY",
@@ -66,20 +76,13 @@ def evaluate(
     from seallm.base.files import resolve_path
     from seallm.endpoints.answer_cache import default_folder
     from seallm.endpoints.settings import EndpointSettings
-    from seallm.evaluate.alone import evaluate_models
-    from seallm.languages import known_languages
+    from seallm.evaluate.alone import Extras, evaluate_models
     from seallm.plan import make_runtime
-    from seallm.recipe_file import check_recipe
 
     server = EndpointSettings(concurrent_calls=concurrent, answers=answers or default_folder())
     candidates = _candidates(models, server, key)
-    values: dict[str, Any] = {
-        "name": "evaluate",
-        "languages": languages.split(",") if languages else list(known_languages()),
-        "base": {"model": "none"},  # a recipe has one; nothing here reads it
-        "evaluate": {"shots": shots, "tasks": tasks, "data": str(resolve_path(data, Path.cwd())), "limit": limit},
-    }
-    recipe = check_recipe(values, [f"evaluate.{o}" for o in overrides or ()], Path.cwd() / "seallm evaluate")
+    values = {"shots": shots, "tasks": tasks, "data": str(resolve_path(data, Path.cwd())), "limit": limit}
+    recipe = _recipe(values, languages, overrides or ())
     settings = recipe.evaluate
     assert settings is not None
     own = [str(resolve_path(str(folder), Path.cwd())) for folder in [*(task_folders or ()), *settings.task_folders]]
@@ -91,9 +94,33 @@ def evaluate(
         out.resolve(),
         make_runtime(recipe.compute),
         chat=chat,
-        compare=compare or (),
+        extras=Extras(compare or (), _safety_judge(safety_judge, out, make_runtime(recipe.compute)), show_prompts),
     )
     _show(report, out, Console())
+
+
+def _recipe(values: dict[str, Any], languages: str | None, overrides: Sequence[str]) -> "Recipe":
+    """A recipe with a section [evaluate] alone, checked."""
+    from seallm.languages import known_languages
+    from seallm.recipe_file import check_recipe
+
+    whole = {
+        "name": "evaluate",
+        "languages": languages.split(",") if languages else list(known_languages()),
+        "base": {"model": "none"},  # a recipe has one; nothing here reads it
+        "evaluate": values,
+    }
+    return check_recipe(whole, [f"evaluate.{o}" for o in overrides], Path.cwd() / "seallm evaluate")
+
+
+def _safety_judge(place: str | None, out: Path, runtime: "Runtime") -> "Ask | None":
+    """A judge of the answers to safety tasks; what it says is kept in the report's folder."""
+    if place is None:
+        return None
+    from seallm.evaluate.safety_judge import asked_of
+    from seallm.model.chat_models import ChatModelSettings, open_chat_model
+
+    return asked_of(open_chat_model(place, ChatModelSettings(runtime, answers=out.resolve() / "judged")))
 
 
 def _candidates(places: list[str], server: "EndpointSettings", key: str) -> "list[Candidate]":

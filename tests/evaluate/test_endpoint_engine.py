@@ -70,7 +70,8 @@ def served(random_model: LlamaForCausalLM, engine: Engine) -> ScriptedServer:
         values = [None, *(float(told[n, token]) for n, token in enumerate(ids[1:]))]
         tops = [None, *({"likeliest": float(row.max())} for row in told[:-1])]
         offsets = [start for start, _ in found["offset_mapping"]]
-        return {"text": body["prompt"], "logprobs": dict(text_offset=offsets, token_logprobs=values, top_logprobs=tops)}
+        scores = {"text_offset": offsets, "token_logprobs": values, "top_logprobs": tops}
+        return {"text": body["prompt"], "logprobs": scores}
 
     return ScriptedServer(answer)
 

@@ -12,8 +12,9 @@ from starlette.testclient import TestClient
 
 from seallm.base.records import Message
 from seallm.model.generation import SamplingSettings
-from seallm.serve.engine import Engine, load_engine
+from seallm.serve.engine import Engine
 from seallm.serve.http import ServerSettings, make_app
+from seallm.serve.loading import load_engine
 from seallm.web.guard import SECURITY_HEADERS, GuardSettings
 from tests.serve.browser import CHROMIUM, Browser, open_browser
 from tests.serve.live_server import live_server

@@ -6,6 +6,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from seallm.base.records import Message
+from seallm.model.chat_format import ChatFormat
 from seallm.model.generation import SamplingSettings
 from seallm.serve.engine import Engine
 from seallm.serve.http import ServerSettings, make_app
@@ -59,5 +60,6 @@ def test_the_api_answers_to_the_policys_conversation(shared_engine: Engine, syst
     answer = client.post("/v1/chat/completions", json={"messages": messages}).json()
     expected = shared_engine.request(policy.applied([*system, ASK]), sampling)
     assert answer["usage"]["prompt_tokens"] == len(expected.prompt)
-    assert expected.prompt.count(shared_engine.format.marker_id) == 3
-    assert expected.prompt.count(shared_engine.format.end_id) == 2
+    chat_format = ChatFormat(shared_engine.format.tokenizer)
+    assert expected.prompt.count(chat_format.marker_id) == 3
+    assert expected.prompt.count(chat_format.end_id) == 2

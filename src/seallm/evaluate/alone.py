@@ -3,6 +3,7 @@
     OUT/report.json                  settings, models, figures, what is missing: all that is needed to do it again
     OUT/report.md, report.html       the same as tables, one column a model; and as a page with charts
     OUT/submission.<model>.<task>.csv    answers to benchmarks whose authors keep the right ones
+    OUT/safety.svg                   safety against helpfulness, where tasks have harmful and harmless prompts
     OUT/parts/<model>.<task>.json    finished scores; kept, and used again where nothing of them has changed
 
 A part is known again by what made it: the model's files, the task files, the rows of the data, and the settings. So the
@@ -10,6 +11,7 @@ command may be stopped and given again, with more models or more tasks.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +24,11 @@ from seallm.evaluate.comparison_page import comparison_page
 from seallm.evaluate.differences import differences
 from seallm.evaluate.figure_table import markdown
 from seallm.evaluate.harness import Limits, Tasks, offline
-from seallm.evaluate.metrics import SUBMISSION, chrf_signature
+from seallm.evaluate.metrics import KEPT, chrf_signature
 from seallm.evaluate.published_figures import beside, read_published
+from seallm.evaluate.safety_answers import Answered, answered, is_safety
+from seallm.evaluate.safety_judge import Ask, judge_answers, judged_rows
+from seallm.evaluate.safety_plot import draw_safety
 from seallm.evaluate.subjects import (
     Bar,
     Measurement,
@@ -41,6 +46,21 @@ SEED = 0  # of the bootstrap
 PROMPT_CHARACTERS = 1_500  # of the prompts that a report shows
 
 
+@dataclass(frozen=True)
+class Extras:
+    """What a report has beside the figures of the tasks.
+
+    Attributes:
+        published: figures to set beside, as `read_published` knows them.
+        safety_judge: reads the answers to safety tasks, beside the rules.
+        show_prompts: put the prompts and answers of safety tasks into `report.json`.
+    """
+
+    published: Sequence[str] = ()
+    safety_judge: Ask | None = None
+    show_prompts: bool = False
+
+
 def evaluate_models(
     candidates: Sequence[Candidate],
     settings: Evaluate,
@@ -49,7 +69,7 @@ def evaluate_models(
     runtime: Runtime,
     *,
     chat: bool | None = None,
-    compare: Sequence[str] = (),
+    extras: Extras = Extras(),
 ) -> dict[str, Any]:
     """Evaluate models, and write the report.
 
@@ -60,7 +80,7 @@ def evaluate_models(
         out: folder of the report, made where it is missing.
         runtime: the machine.
         chat: prompts in the chat format; absent: for models whose tokenizer has it.
-        compare: published figures to set beside, as `read_published` knows them.
+        extras: what else the report has.
 
     Returns:
         The report, as written to `report.json`.
@@ -73,7 +93,7 @@ def evaluate_models(
     seed_everything(SEED)
     for candidate in candidates:
         candidate.check()
-    published = [row for name in compare for row in read_published(name)]
+    published = [row for name in extras.published for row in read_published(name)]
     with locked(out), offline():
         tasks, missing = _read(settings, languages)
         limits = Limits(settings.limit, settings.generation_limit or settings.limit)
@@ -93,20 +113,46 @@ def evaluate_models(
             "models": [_about(subject, done) for subject, done in zip(subjects, found, strict=True)],
             **_figures(subjects, found, tasks, published),
             "missing": missing,
-            "prompts": _first_prompts(tasks),
+            "prompts": _first_prompts(tasks, extras.show_prompts),
         }
+        _add_safety(report, _answered(subjects, found, tasks), extras)
         for subject, done in zip(subjects, found, strict=True):
             write_submissions(subject, done, tasks, out)
         write_json(out / "report.json", report)
         write_text(out / "report.md", markdown(report))
+        draw_safety(report["rows"], out)
         write_text(out / "report.html", comparison_page(report))
     return report
 
 
-def _first_prompts(tasks: Tasks) -> list[dict[str, str]]:
-    """The prompt of each task's first row, without examples, cut where it is long: what models are asked."""
+def _answered(subjects: Sequence[Subject], parts: Sequence[Mapping[str, Part]], tasks: Tasks) -> list[Answered]:
+    return [
+        item
+        for of, done in zip(subjects, parts, strict=True)
+        for part in done.values()
+        for item in answered(of.name, part["rows"], tasks)
+    ]
+
+
+def _add_safety(report: dict[str, Any], items: Sequence[Answered], extras: Extras) -> None:
+    """What a judge says of the answers to safety tasks; prompts and answers themselves only on wish."""
+    if extras.safety_judge is not None and items:
+        verdicts = judge_answers(items, extras.safety_judge)
+        report["rows"] += judged_rows(items, verdicts)
+        report["safety_judge"] = {verdict: verdicts.count(verdict) for verdict in sorted(set(verdicts))}
+    if extras.show_prompts:
+        report["safety_answers"] = [item.row() for item in items]
+
+
+def _first_prompts(tasks: Tasks, with_safety: bool) -> list[dict[str, str]]:
+    """The prompt of each task's first row, without examples, cut where it is long: what models are asked.
+
+    What safety tasks ask is left out, unless it was asked for.
+    """
     found = []
     for name, task in tasks.items():
+        if is_safety(task) and not with_safety:
+            continue
         text = str(task.doc_to_text(task.eval_docs[0]))
         is_long = len(text) > PROMPT_CHARACTERS
         found.append({"task": name, "prompt": text[:PROMPT_CHARACTERS] + " ..." * is_long})
@@ -130,7 +176,7 @@ def _figures(
 ) -> dict[str, Any]:
     rows = [row for of, done in zip(subjects, parts, strict=True) for row in model_figures(of, done, tasks)]
     scored = {
-        of.name: [row for part in done.values() for row in part["rows"] if row["metric"] != SUBMISSION]
+        of.name: [row for part in done.values() for row in part["rows"] if row["metric"] not in KEPT]
         for of, done in zip(subjects, parts, strict=True)
     }
     return {

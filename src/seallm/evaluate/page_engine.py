@@ -16,6 +16,7 @@ from seallm.evaluate import report_plots, report_text
 from seallm.evaluate.report_data import Figures
 from seallm.evaluate.report_headline import language_name
 from seallm.evaluate.report_plots import KeyOf, model_key
+from seallm.evaluate.safety_plot import safety_map, safety_points
 from seallm.languages import known_languages, load_language
 
 TASKS = {
@@ -84,7 +85,8 @@ def page_engine(
     engine.globals.update({name: getattr(report_plots, name) for name in report_plots.CHARTS})
     engine.globals.update({name: getattr(report_text, name) for name in report_text.WORDS})
     engine.globals["model_key"] = key_of
-    for chart in (report_plots.lanes, report_plots.radar, report_plots.sign):
+    engine.globals["safety_points"] = safety_points
+    for chart in (report_plots.lanes, report_plots.radar, report_plots.sign, safety_map):
         engine.globals[chart.__name__] = functools.partial(chart, key_of=key_of)
     return engine
 

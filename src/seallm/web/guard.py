@@ -8,6 +8,7 @@ Everything but the page itself and /health needs the key, where there is one.
 import asyncio
 import hmac
 import ipaddress
+from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -60,8 +61,10 @@ def is_loopback(host: str) -> bool:
 class Guard:
     """ASGI middleware around the application."""
 
-    def __init__(self, app: ASGIApp, settings: GuardSettings) -> None:
-        self.app, self.settings = app, settings
+    def __init__(
+        self, app: ASGIApp, settings: GuardSettings, replied: Callable[[str, int], object] | None = None
+    ) -> None:
+        self.app, self.settings, self.replied = app, settings, replied
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse, or hand on with the body already read."""
@@ -72,6 +75,7 @@ class Guard:
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 MutableHeaders(scope=message).update(SECURITY_HEADERS)
+                self._count(scope, message["status"])
             await send(message)
 
         headers = Headers(scope=scope)
@@ -81,6 +85,11 @@ class Guard:
             await self.app(scope, _replay(body, receive), send_with_headers)
         else:
             await body(scope, receive, send_with_headers)
+
+    def _count(self, scope: Scope, status: int) -> None:
+        if self.replied is not None:
+            route = scope.get("route")  # none where a request was refused or led nowhere
+            self.replied(getattr(route, "path", "other"), status)
 
     def _refuse_sender(self, headers: Headers) -> JSONResponse | None:
         host = headers.get("host", "").lower()
