@@ -118,11 +118,15 @@ def evaluate_models(
         _add_safety(report, _answered(subjects, found, tasks), extras)
         for subject, done in zip(subjects, found, strict=True):
             write_submissions(subject, done, tasks, out)
-        write_json(out / "report.json", report)
-        write_text(out / "report.md", markdown(report))
-        draw_safety(report["rows"], out)
-        write_text(out / "report.html", comparison_page(report))
+        _write(report, out)
     return report
+
+
+def _write(report: dict[str, Any], out: Path) -> None:
+    write_json(out / "report.json", report)
+    write_text(out / "report.md", markdown(report))
+    write_text(out / "report.html", comparison_page(report))
+    draw_safety(report["rows"], out)
 
 
 def _answered(subjects: Sequence[Subject], parts: Sequence[Mapping[str, Part]], tasks: Tasks) -> list[Answered]:
