@@ -91,11 +91,19 @@ class Subject:
 
 
 class Measurement(NamedTuple):
-    """One part: how many requests it makes, how it is measured, and whether plain models have it too."""
+    """One part: how many requests it makes, how it is measured, and which models have it.
+
+    Attributes:
+        requests: about how many.
+        rows: measures it.
+        only_chat: plain models do not have it.
+        needs_tokens: models whose tokens nobody sees do not have it.
+    """
 
     requests: int
     rows: Callable[[Subject], list[Row]]
     only_chat: bool = False
+    needs_tokens: bool = False
 
 
 def task_measurements(tasks: Tasks, limits: Limits) -> dict[str, Measurement]:
