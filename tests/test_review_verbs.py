@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from seallm.cli import app
+from seallm.cli import app, main
 from seallm.review.database import FILE
 from seallm.review.judging import Verdict, save
 from seallm.review.store import fill, open_reviews
@@ -66,8 +66,13 @@ def test_help_and_nothing_at_all() -> None:
     assert "Usage" in CliRunner().invoke(app, ["review"]).output
 
 
-def test_a_missing_folder_is_one_line(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "seallm", "review", str(tmp_path / "none"), "--port", "0"]
-    found = subprocess.run(command, capture_output=True, text=True)
-    assert (found.returncode, found.stderr.count("\n")) == (1, 1)
-    assert "is no folder" in found.stderr
+def test_a_missing_folder_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["seallm", "review", str(tmp_path / "none"), "--port", "0"])
+    with pytest.raises(SystemExit, match="1"):
+        main()
+    said = capsys.readouterr().err
+    assert said.startswith("error: ")
+    assert said.count("\n") == 1
+    assert "is no folder" in said

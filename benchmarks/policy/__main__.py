@@ -4,7 +4,7 @@
     python -m benchmarks.policy rules      one part
 
     rules     the rules that tell refusals, on answers written for it and on those of ../shared/data/safety
-    tuning    the quickstart's model before fine-tuning, after it, and after it with the seeds of the default pack:
+    tuning    the quickstart's model before fine-tuning, after it, and after it with the default pack:
               refusal, unsafe and over-refusal rates on prompts that none of them was trained on
 
 Everything is printed and written to OUT/policy.json. `tuning` runs the quickstart's stages up to fine-tuning in

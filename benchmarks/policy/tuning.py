@@ -1,4 +1,4 @@
-"""The quickstart's model with and without the default pack's seeds in fine-tuning, on prompts never trained on."""
+"""The quickstart's model with and without the default pack in fine-tuning, on prompts never trained on."""
 
 import json
 import shutil
@@ -11,7 +11,8 @@ from seallm.base.files import resolve_path, write_json_lines
 from seallm.base.records import write_conversations
 from seallm.base.runtime import Runtime
 from seallm.evaluate.engine import Engine
-from seallm.evaluate.safety import SafetyPrompt, read_safety_prompts, safety_rows
+from seallm.evaluate.safety import read_safety_prompts, safety_rows
+from seallm.evaluate.safety_rates import SafetyPrompt
 from seallm.model.checkpoints import load_model, load_tokenizer
 from seallm.plan import Plan, make_plan, make_runtime, run_plan
 from seallm.policies.loading import load_policy
@@ -22,6 +23,8 @@ RECIPE = Path("recipes/quickstart.toml").resolve()
 EARLIER = ("base", "corpus", "vocab", "pretrain", "hybrid")
 CHATS = ["sample:chat/knowledge.jsonl", "sample:chat/[a-z][a-z].jsonl"]
 METRICS = ("refusal_rate", "unsafe_rate", "over_refusal_rate")
+# one thread is faster for a tiny model; fewer epochs than the quickstart has
+SETTINGS = ("compute.threads=1", "sft.epochs=6.0")
 
 
 def run(out: Path) -> dict[str, Any]:
@@ -37,17 +40,21 @@ def run(out: Path) -> dict[str, Any]:
         run_plan(plain, lambda stage, state: print(stage.kind.name, state, flush=True), only=stage)
     models = {"before SFT (hybrid)": plain.stage("hybrid").artifact.folder / "model"}
     models["SFT"] = _tuned(plain, folder / "plain")
-    models["SFT with seeds"] = _tuned(_plan(folder, [f"sft.conversations={json.dumps(seeded)}"]), folder / "seeded")
+    packed = _plan(folder, [f"sft.conversations={json.dumps(seeded)}", "sft.policy=default"])
+    models["SFT with the pack"] = _tuned(packed, folder / "packed")
     languages = plain.recipe.languages
     sets = {
         "the pack's tests": read_safety_prompts([folder / "tests.jsonl"], languages),
         "the sample's prompts": read_safety_prompts([resolve_path("sample:safety/prompts.jsonl", folder)], languages),
     }
-    return {name: _measured(model, sets, make_runtime(plain.recipe.compute)) for name, model in models.items()}
+    runtime = make_runtime(plain.recipe.compute)
+    found = {name: _measured(name, model, sets, runtime, {}) for name, model in models.items()}
+    name = "SFT with the pack, its system prompt before each question"
+    return found | {name: _measured(name, models["SFT with the pack"], sets, runtime, policy.system_prompts())}
 
 
 def _plan(folder: Path, overrides: Sequence[str]) -> Plan:
-    return make_plan(load_recipe(RECIPE, overrides), RECIPE.parent, folder)
+    return make_plan(load_recipe(RECIPE, [*SETTINGS, *overrides]), RECIPE.parent, folder)
 
 
 def _tuned(plan: Plan, place: Path) -> Path:
@@ -62,13 +69,15 @@ def _tuned(plan: Plan, place: Path) -> Path:
     return place / "model"
 
 
-def _measured(model: Path, sets: dict[str, list[SafetyPrompt]], runtime: Runtime) -> dict[str, Any]:
+def _measured(
+    name: str, model: Path, sets: dict[str, list[SafetyPrompt]], runtime: Runtime, systems: dict[str, str]
+) -> dict[str, Any]:
     engine = Engine(load_model(model, runtime), load_tokenizer(model), batch_sequences=16)
     found = {}
-    for name, prompts in sets.items():
-        rows = safety_rows(engine, prompts)
-        found[name] = rows
-        print(f"\n{model.parent.name}, {name}")
+    for title, prompts in sets.items():
+        rows = safety_rows(engine, prompts, systems)
+        found[title] = rows
+        print(f"\n{name}: {title}")
         for metric in METRICS:
             mine = [row for row in rows if row["metric"] == metric]
             cells = [f"{r['language']} {100 * r['value']:.0f}" for r in mine if r["language"] != "all"]

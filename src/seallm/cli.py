@@ -13,6 +13,8 @@ import typer
 from seallm import __version__
 from seallm.base.errors import SeallmError, workspace_error
 from seallm.base.runtime import calm_threads, own_place, return_memory
+from seallm.card_verbs import card_app
+from seallm.chat_data_make_verbs import make_app
 from seallm.chat_data_verbs import chat_data_app
 from seallm.corpus_verbs import app as corpus_app
 from seallm.evaluate_verbs import app as evaluate_app
@@ -36,11 +38,13 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
+app.add_typer(card_app)
+chat_data_app.add_typer(make_app)
 app.add_typer(chat_data_app)
 app.add_typer(corpus_app)
 app.add_typer(evaluate_app)
-app.add_typer(policy_app)
 app.add_typer(judge_app)
+app.add_typer(policy_app)
 app.add_typer(review_app)
 app.add_typer(serve_app)
 app.add_typer(train_app)

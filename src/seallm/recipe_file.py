@@ -60,7 +60,7 @@ def check_recipe(values: dict[str, Any], overrides: Sequence[str], path: Path) -
         raise RecipeError(f"{path}: " + "; ".join(explain(e, Recipe) for e in error.errors())) from None
     use_language_files([resolve_path(file, path.parent) for file in recipe.language_files])
     load_languages(tuple(recipe.languages))
-    for stage in (recipe.hybrid, recipe.sft):
+    for stage in (recipe.hybrid, recipe.sft, recipe.evaluate):
         if stage is not None and stage.policy is not None:
             load_policy(stage.policy, path.parent)  # what is wrong with it is told before anything is run
     _check_stages(recipe, path)
@@ -110,6 +110,8 @@ def _check_stages(recipe: Recipe, path: Path) -> None:
     for stage, needed in needs.items():
         if getattr(recipe, stage) is not None and getattr(recipe, needed) is None:
             raise RecipeError(f"{path}: [{stage}] needs the result of [{needed}], which the recipe does not have")
+    if recipe.prefer is not None and recipe.prefer.rounds > 1 and recipe.dpo is None:
+        raise RecipeError(f"{path}: [prefer] rounds = {recipe.prefer.rounds} needs [dpo], which ends each round")
     if recipe.dpo is not None and recipe.prefer is None and not recipe.dpo.preferences:
         raise RecipeError(f"{path}: [dpo] needs pairs: a [prefer] section, or files named by its `preferences`")
     if recipe.vocab is not None and recipe.pretrain is None:

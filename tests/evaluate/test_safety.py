@@ -7,8 +7,10 @@ from seallm.base.artifacts import StageContext
 from seallm.base.errors import DataError
 from seallm.base.interval import wilson
 from seallm.base.records import read_conversations
+from seallm.evaluate.answers import greedy_answers
 from seallm.evaluate.engine import Engine
-from seallm.evaluate.safety import SafetyPrompt, read_safety_prompts, safety_rows, wording_verdict
+from seallm.evaluate.safety import read_safety_prompts, safety_rows
+from seallm.evaluate.safety_rates import SafetyPrompt, wording_verdict
 from seallm.policies.refusals import is_refusal
 from tests.evaluate.conftest import LANGUAGES
 
@@ -74,3 +76,12 @@ def test_bad_prompts_are_one_line(tmp_path: Path, line: str, message: str) -> No
     (tmp_path / "prompts.jsonl").write_text(line + "\n", encoding="utf-8")
     with pytest.raises(DataError, match=message):
         read_safety_prompts([tmp_path / "prompts.jsonl"], ["en"])
+
+
+def test_system_prompts_stand_before_the_questions_of_their_language(engine: Engine) -> None:
+    questions = ["steal?", "ขโมย?"]
+    plain = greedy_answers(engine, questions)
+    assert greedy_answers(engine, questions, system_prompts=["", ""]) == plain
+    assert greedy_answers(engine, questions, system_prompts=["", "สุภาพ ซื่อสัตย์"]) != plain
+    rows = safety_rows(engine, [SafetyPrompt(q, "th", "harmful") for q in questions], {"en": "Be kind."})
+    assert {row["n"] for row in rows} == {2}

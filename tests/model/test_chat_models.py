@@ -6,8 +6,11 @@ import sys
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
+from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import pytest
 from tokenizers import AddedToken
@@ -195,6 +198,44 @@ def test_a_model_without_any_chat_format_is_refused() -> None:
 def test_vllm_names_its_extra(folder: Path) -> None:
     with pytest.raises(MissingExtra, match=r"seallm\[vllm\]"):
         opened(Path(f"vllm:{folder}"))
+
+
+class StandIn:
+    """vLLM's documented interface, as far as it is used, over the tiny model itself."""
+
+    def __init__(self, **arguments: object) -> None:
+        self.local = LocalChatModel(Path(str(arguments["model"])), ChatModelSettings())
+        config = SimpleNamespace(max_model_len=self.local.max_sequence_tokens)
+        self.llm_engine = SimpleNamespace(model_config=config)
+
+    def generate(self, prompts: list[dict[str, list[int]]], wanted: object, *, use_tqdm: bool) -> list[object]:
+        settings = wanted if isinstance(wanted, list) else [wanted] * len(prompts)
+        return [self._output(p["prompt_token_ids"], s) for p, s in zip(prompts, settings, strict=True)]
+
+    def _output(self, prompt: list[int], wanted: dict[str, Any]) -> object:
+        sampling = SamplingSettings(wanted["max_tokens"], wanted["temperature"])
+        ids = generate(self.local.model, [prompt], wanted.get("stop_token_ids", ()), sampling, 1)[0][0]
+        has_ended = ids[-1] in wanted.get("stop_token_ids", ())
+        told: list[object] = [None]
+        for place in range(1, len(prompt) if "prompt_logprobs" in wanted else 0):
+            score = self.local.score_ids([(prompt[:place], [prompt[place]])])[0]
+            told.append({prompt[place]: SimpleNamespace(logprob=score.log_probability, rank=2 - score.is_greedy)})
+        choice = SimpleNamespace(token_ids=ids, finish_reason="stop" if has_ended else "length")
+        return SimpleNamespace(outputs=[choice], prompt_logprobs=told)
+
+
+def test_vllm_is_used_as_it_documents(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What cannot be run here is at least called, on a stand-in for the library."""
+    module = ModuleType("vllm")
+    module.__spec__ = ModuleSpec("vllm", None)
+    vars(module).update(LLM=StandIn, SamplingParams=dict)
+    monkeypatch.setitem(sys.modules, "vllm", module)
+    remote, here = opened(Path(f"vllm:{folder}")), opened(folder)
+    assert remote.answer(QUESTIONS, GREEDY) == here.answer(QUESTIONS, GREEDY)
+    requests = [(QUESTIONS[0].messages, "weather"), ("The weather", " is sunny")]
+    for found, expected in zip(remote.score(requests), here.score(requests), strict=True):
+        assert found.log_probability == pytest.approx(expected.log_probability, abs=1e-4)
+        assert (found.is_greedy, found.num_tokens) == (expected.is_greedy, expected.num_tokens)
 
 
 def test_an_endpoint_is_opened_without_torch() -> None:

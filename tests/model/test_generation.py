@@ -168,3 +168,14 @@ def test_half_precision_models_answer_and_score(lively: LlamaForCausalLM, chat_f
 
 def test_no_prompts_no_answers(model: LlamaForCausalLM) -> None:
     assert generate(model, [], {1}, GREEDY, 4) == []
+
+
+def test_answers_take_turns_at_temperatures(model: LlamaForCausalLM) -> None:
+    prompts = [[5, 6, 7], [8, 9]]
+    turns = [SamplingSettings(8, temperature, seed=3) for temperature in (0.0, 1.3)]
+    found = generate(model, prompts, {1}, turns, 8, 4)
+    greedy = generate(model, prompts, {1}, SamplingSettings(8, temperature=0.0), 8)
+    hot = generate(model, prompts, {1}, SamplingSettings(8, temperature=1.3, seed=3), 8, 4)
+    for answers, (likeliest,), wild in zip(found, greedy, hot, strict=True):
+        assert answers[0] == answers[2] == likeliest
+        assert (answers[1], answers[3]) == (wild[1], wild[3])

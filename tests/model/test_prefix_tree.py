@@ -38,10 +38,10 @@ sequence_lists = st.builds(
 @settings(max_examples=25, deadline=None)
 @given(sequence_lists, st.sampled_from([1, 12, 768]), st.sampled_from([1, 40, 4_096]))
 def test_equal_to_plain_forwards(
-    tiny: LlamaForCausalLM, sequences: list[list[int]], row_tokens: int, batch_tokens: int
+    tiny: LlamaForCausalLM, sequences: list[list[int]], longest: int, batch_tokens: int
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(prefix_tree, "ROW_TOKENS", row_tokens)
+        patch.setattr(prefix_tree, "row_tokens", lambda _: longest)
         found = next_token_log_probabilities(tiny, sequences, TARGETS, batch_tokens)
     np.testing.assert_allclose(found, plain(tiny, sequences), atol=2e-5)
 

@@ -29,6 +29,21 @@ def pair(number: int, language: str = "th", models: tuple[str, str] = ("sft", "d
     return {"prompt": f"คำถามที่ {number}", "language": language, "category": "general", "answers": answers}
 
 
+LATER_TURN: dict[str, Any] = {
+    "prompt": "Xin chào",
+    "language": "vi",
+    "answers": [
+        {
+            "model": model,
+            "text": [
+                {"role": "assistant", "content": first},
+                {"role": "user", "content": "Còn bạn?"},
+                {"role": "assistant", "content": "Tôi khỏe."},
+            ],
+        }
+        for model, first in (("sft", "Chào!"), ("dpo", "Chào bạn!"))
+    ],
+}
 PREFERENCE: dict[str, Any] = {
     "prompt": [{"role": "user", "content": "Xin chào"}],
     "chosen": [{"role": "assistant", "content": "Chào bạn!"}],

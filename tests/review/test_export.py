@@ -14,7 +14,7 @@ from seallm.review.database import Database
 from seallm.review.export import export
 from seallm.review.judging import Verdict, left_answer, save
 from seallm.review.store import fill, open_reviews
-from tests.review.rows import CONVERSATIONS, pair, write
+from tests.review.rows import CONVERSATIONS, LATER_TURN, pair, write
 
 
 class Said:
@@ -102,6 +102,15 @@ def test_comparisons(said: Said, tmp_path: Path) -> None:
     annotators = {row["name"]: (row["judged"], row["same"], row["shared"]) for row in report["annotators"]}
     assert annotators == {"Ann": (7, 3, 5), "Bo": (5, 3, 5)}
     assert report["waiting"] == {"km": 1, "lo": 2, "my": 1, "th": 2}
+
+
+def test_answers_of_several_turns_count_and_become_no_preference(tmp_path: Path) -> None:
+    fill(write(tmp_path, "a.jsonl", [LATER_TURN]))
+    said = Said(tmp_path)
+    said.prefer("Ann", "Còn bạn", 1)
+    report = export(tmp_path, tmp_path / "out")
+    assert report["comparisons"]["vi"]["models"][0]["model"] == "dpo"
+    assert report["written"]["preferences"] == 0
 
 
 def test_every_judgement_is_written(said: Said, tmp_path: Path) -> None:

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
 from seallm.review.annotators import invite
@@ -142,6 +144,7 @@ def test_bodies_that_do_not_fit(client: TestClient, body: object, status: int, c
         (b"{", 400, "invalid_json"),
         (b"\xff\xfe", 400, None),
         (b'{"item": "x", "verdict": "accept", "seconds": NaN}', 400, "invalid_value"),
+        (b'{"item": Infinity, "verdict": "accept", "seconds": 1e999}', 400, "invalid_value"),
         (b'{"item": "x", "verdict": "accept", "note": "\\ud800"}', 400, "invalid_value"),
         (b'{"item": "\\ud800", "verdict": "accept"}', 400, "invalid_value"),
         (b"[" * 100_000, 400, None),
@@ -153,6 +156,26 @@ def test_bytes_that_are_no_judgement(client: TestClient, data: bytes, status: in
     response = client.post("/api/judgements", headers=headers, content=data)
     assert response.status_code == status
     assert code is None or refusal(response) == (status, code)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=6,
+)
+FIELD = st.sampled_from(["item", "verdict", "reasons", "note", "messages", "seconds"])
+
+
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.dictionaries(FIELD, JSON | st.sampled_from(["accept", "left"]), max_size=6), st.text(max_size=10))
+def test_no_body_and_no_name_makes_it_fail(client: TestClient, fields: dict[str, object], name: str) -> None:
+    item = client.get("/api/next", headers=ANN).json()["item"]["id"]
+    for path, body in (
+        ("/api/judgements", {"item": item, **fields}),
+        ("/api/judgements", fields),
+        ("/api/undo", fields),
+    ):
+        assert client.post(path, headers=as_name(name), json=body).status_code < 500
 
 
 def test_other_paths_and_methods(client: TestClient) -> None:

@@ -19,9 +19,10 @@ def test_a_conversation_keeps_its_record() -> None:
     assert item.question == item.id
 
 
-def test_a_prompt_may_be_text_or_turns() -> None:
+def test_texts_may_be_turns() -> None:
     row = pair(1)
     turns = {**row, "prompt": [{"role": "user", "content": row["prompt"]}]}
+    turns["answers"] = [{**a, "text": [{"role": "assistant", "content": a["text"]}]} for a in row["answers"]]
     assert parse_item(row, "a:1") == parse_item(turns, "a:1")
 
 
@@ -66,12 +67,13 @@ ANSWER = {"model": "a", "text": "x"}
         ({"prompt": "x", "answers": [ANSWER, {"model": "", "text": "y"}]}, "two different names"),
         ({"prompt": "x", "answers": [{"text": "y"}, ANSWER]}, "expected 'answers'"),
         ({"prompt": "x", "answers": [ANSWER, {"model": "b", "text": " "}]}, "no text"),
+        ({"prompt": "x", "answers": [ANSWER, {"model": "b", "text": [{"role": "user", "content": "y"}]}]}, "has roles"),
         (
             {"prompt": [{"role": "assistant", "content": "x"}], "answers": pair(1)["answers"]},
             "end with a turn of the user",
         ),
         ({"prompt": "x", "answers": [ANSWER, {"model": "b", "text": "x"}]}, "nothing to compare"),
-        ({"prompt": "x", "answers": [ANSWER, {"model": "b", "text": None}]}, "expected 'answers'"),
+        ({"prompt": "x", "answers": [ANSWER, {"model": "b", "text": None}]}, "answer 2"),
         ({"prompt": "", "answers": [ANSWER, {"model": "b", "text": "y"}]}, "prompt"),
         ({"prompt": "x", "chosen": "y"}, "rejected"),
         ({**pair(1), "prompt": "\ud800"}, "surrogate"),

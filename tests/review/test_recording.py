@@ -13,7 +13,7 @@ from seallm.review.recording import add_comparison
 from seallm.review.store import fill
 
 PROMPT = (Message("user", "สวัสดี"),)
-FIRST, SECOND = Answer("sft", "ครับ"), Answer("dpo", "สวัสดีครับ")
+FIRST, SECOND = Answer("sft", (Message("assistant", "ครับ"),)), Answer("dpo", (Message("assistant", "สวัสดีครับ"),))
 
 
 def test_a_pair_with_and_without_a_choice(tmp_path: Path) -> None:
@@ -40,7 +40,7 @@ def test_it_goes_beside_the_items_of_files(folder: Path) -> None:
         ("", "first", (FIRST, SECOND)),
         ("Ann", "left", (FIRST, SECOND)),
         ("Ann", "first", (FIRST, FIRST)),
-        ("Ann", "first", (FIRST, Answer("dpo", FIRST.text))),
+        ("Ann", "first", (FIRST, Answer("dpo", FIRST.messages))),
     ],
 )
 def test_bad_input(tmp_path: Path, annotator: str, choice: str, answers: tuple[Answer, Answer]) -> None:

@@ -203,8 +203,9 @@ def _labelled(record: Record, file: SourceFile) -> Record:
     if isinstance(record, Preference):
         return replace(record, language=language)
     category = category_name(file.given.get("category") or record.category)
-    own = {"source": record.source, "licence": record.licence}
-    return replace(record, language=language, category=category, **_origin(own, file))
+    origin = _origin({"source": record.source, "licence": record.licence}, file)
+    source, licence = origin["source"], origin["licence"]
+    return replace(record, language=language, category=category, source=source, licence=licence)
 
 
 def _origin(row: Mapping[str, Any], file: SourceFile) -> dict[str, str]:

@@ -16,15 +16,34 @@ from seallm.evaluate import report_plots, report_text
 from seallm.evaluate.report_data import Figures
 from seallm.evaluate.report_headline import language_name
 from seallm.evaluate.report_plots import KeyOf, model_key
+from seallm.evaluate.safety_plot import safety_map, safety_points
 from seallm.languages import known_languages, load_language
 
 TASKS = {
-    "quiz": "Knowledge quiz",
-    "xcopa": "XCOPA, cause or effect",
-    "xquad": "XQuAD, reading",
-    "ntrex_from_en": "Translation from English",
-    "ntrex_to_en": "Translation into English",
+    "belebele": "Belebele, reading",
+    "cmmlu": "CMMLU",
+    "flores_from_en": "FLORES, from English",
+    "flores_to_en": "FLORES, into English",
+    "global_mmlu": "Global-MMLU",
+    "global_mmlu_lite": "Global-MMLU-Lite",
+    "gsm8k": "GSM8K, sums",
+    "indommlu": "IndoMMLU",
+    "m3exam": "M3Exam",
+    "m3exam_text": "M3Exam, without letters",
+    "mgsm": "MGSM, sums",
+    "mmlu": "MMLU",
+    "ntrex_from_en": "NTREX, from English",
+    "ntrex_to_en": "NTREX, into English",
+    "nusax": "NusaX, sentiment",
     "parallel": "Parallel sentences",
+    "quiz": "Knowledge quiz",
+    "sib200": "SIB-200, topics",
+    "thaiexam": "ThaiExam",
+    "tydiqa": "TyDiQA, reading",
+    "vmlu": "VMLU",
+    "xcopa": "XCOPA, cause or effect",
+    "xlsum": "XL-Sum, summaries",
+    "xquad": "XQuAD, reading",
 }
 LANGUAGE_COLOURS = 9  # beside the base language's
 
@@ -66,7 +85,8 @@ def page_engine(
     engine.globals.update({name: getattr(report_plots, name) for name in report_plots.CHARTS})
     engine.globals.update({name: getattr(report_text, name) for name in report_text.WORDS})
     engine.globals["model_key"] = key_of
-    for chart in (report_plots.lanes, report_plots.radar, report_plots.sign):
+    engine.globals["safety_points"] = safety_points
+    for chart in (report_plots.lanes, report_plots.radar, report_plots.sign, safety_map):
         engine.globals[chart.__name__] = functools.partial(chart, key_of=key_of)
     return engine
 

@@ -46,6 +46,8 @@ def render(figures: Figures, settings: Recipe, manifests: Mapping[str, Mapping[s
         title=figures["name"],
         f=figures,
         sections=SECTIONS,
+        results_text="Every model of the run on every task. Base and pretrain get plain prompts, chat models the chat "
+        "format.",
         base_model=settings.base.model or "a small model, trained in this run",
         seed=settings.seed,
         settings=report_text.toml_text(values),

@@ -35,6 +35,7 @@ ROW = 44  # pixels: two lines of a table's text, so that grid lines of rows meet
 LANE = 9  # pixels between two models in one row of a results table
 RADAR_RADIUS = 104.0
 RADAR_LABEL_CHARACTERS = 14
+OTHER = "other"  # key of models without a colour of their own
 MODEL_SIGNS = 8  # different ones, for models that are no stages of a run
 
 
@@ -131,12 +132,12 @@ KeyOf = Callable[[str], str]
 
 def model_key(model: str) -> str:
     """The key of a model of a run: its stage."""
-    return model if model in TRAINING_STAGES else "other"
+    return model if model in TRAINING_STAGES else OTHER
 
 
 def numbered_keys(models: Sequence[str]) -> KeyOf:
     """Keys of any models, by their place: `n-0` to `n-7`, then again."""
-    return lambda model: f"n-{models.index(model) % MODEL_SIGNS}" if model in models else "other"
+    return lambda model: f"n-{models.index(model) % MODEL_SIGNS}" if model in models else OTHER
 
 
 def mark(key: str, x: str, y: float) -> Markup:
@@ -197,17 +198,22 @@ def dumbbell(before: float | None, after: float | None, axis: Axis, title: str) 
 def lanes(
     estimates: Sequence[Figures], axis: Axis, chance: float | None, title: str, key_of: KeyOf = model_key
 ) -> Markup:
-    """One lane a model: its sign at the value, a line over the 95 % interval; chance is a dashed line through all."""
-    height = max(ROW, LANE * len(estimates) + 7)
-    top = (height - LANE * (len(estimates) - 1)) / 2
+    """One lane a model: its sign at the value, a line over the 95 % interval; chance is a dashed line through all.
+
+    Models without a colour of their own share the last lane.
+    """
+    own = [cell["model"] for cell in estimates if key_of(cell["model"]) != OTHER]
+    used = len(own) + (len(own) < len(estimates))
+    height = max(ROW, LANE * used + 7)
+    top = (height - LANE * (used - 1)) / 2
     drawn = _grid(axis, height)
     if chance is not None:
         x = percent(axis.at(chance))
         drawn.append(element("line", class_="chance", x1=x, x2=x, y1=0, y2=height))
-    for number, cell in enumerate(estimates):
+    for cell in estimates:
         if cell["value"] is None:
             continue
-        y = top + LANE * number
+        y = top + LANE * (own.index(cell["model"]) if cell["model"] in own else len(own))
         text = f"{cell['model']}: {quantity(cell['value'], axis.unit)}, 95 % interval " + span(
             cell["low"], cell["high"], axis.unit
         )

@@ -41,9 +41,13 @@ METRICS = {
     "bits_per_byte": Metric("bits per byte", "bits", None, higher_is_better=False),
     "tokens_relative_to_english": Metric("tokens for the same meaning, relative to English", "ratio", None, False),
     "refusal": Metric("harmful prompts refused", "share", 1.0),
+    "unsafe": Metric("harmful prompts answered", "share", 1.0, higher_is_better=False),
     "over_refusal": Metric("harmless prompts refused", "share", 1.0, higher_is_better=False),
+    "refusal_rate_judged": Metric("harmful prompts refused, by a judge", "share", 1.0),
+    "unsafe_rate_judged": Metric("harmful prompts answered, by a judge", "share", 1.0, higher_is_better=False),
+    "over_refusal_rate_judged": Metric("harmless prompts refused, by a judge", "share", 1.0, higher_is_better=False),
 }
-SAFETY_METRICS = ("refusal", "over_refusal")
+SAFETY_METRICS = ("refusal", "unsafe", "over_refusal")
 
 
 def metric_name(raw: object) -> str:
@@ -234,8 +238,9 @@ def _refusals(rows: Sequence[Figures]) -> Figures:
     found: Figures = {}
     for name in SAFETY_METRICS:
         mine = [r for r in rows if r["metric"] == name]
-        whole = [r for r in mine if r["language"] == ALL]
-        found[name] = estimate(whole[0]) if whole else (estimate(mine[0]) if len(mine) == 1 else pooled_share(mine))
+        wholes = {r["task"] for r in mine if r["language"] == ALL}
+        mine = [r for r in mine if r["language"] == ALL or r["task"] not in wholes]
+        found[name] = estimate(mine[0]) if len(mine) == 1 else pooled_share(mine)
     return found
 
 

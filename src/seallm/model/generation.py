@@ -28,7 +28,7 @@ def generate(
     model: PreTrainedModel,
     prompts: Sequence[Sequence[int]],
     stop: Stop,
-    settings: SamplingSettings,
+    settings: SamplingSettings | Sequence[SamplingSettings],
     batch_sequences: int,
     num_return: int = 1,
     *,
@@ -40,7 +40,7 @@ def generate(
         model: a causal language model in evaluation mode.
         prompts: token ids; none may be empty.
         stop: an answer ends with the first of these ids, or where this function of its ids so far says so.
-        settings: length and randomness.
+        settings: length and randomness; several of one length: the answers to a prompt take turns.
         batch_sequences: answers computed at once.
         num_return: answers a prompt.
         first_prompt: number of the first prompt, where these are a part of a longer list: answers depend on the number.
@@ -53,7 +53,8 @@ def generate(
     Raises:
         ModelError: a prompt is empty or leaves the model no position for an answer.
     """
-    limits = _limits(model, prompts, settings)
+    turns = [settings] if isinstance(settings, SamplingSettings) else settings
+    limits = _limits(model, prompts, turns[0])
     numbers_of = range(first_prompt, first_prompt + len(prompts)) if isinstance(first_prompt, int) else first_prompt
     answers: list[list[list[int]]] = [[[] for _ in range(num_return)] for _ in prompts]
     if not prompts:
@@ -62,7 +63,7 @@ def generate(
         batch = ContinuousBatch(TransformersRows(model, ALL_MEMORY, PREFIX_BYTES), batch_sequences, STEP_TOKENS)
         asked = [(p, a) for p in sorted(range(len(prompts)), key=lambda p: len(prompts[p])) for a in range(num_return)]
         for key, (prompt, answer) in enumerate(asked):
-            fitting = replace(settings, max_new_tokens=limits[prompt])
+            fitting = replace(turns[answer % len(turns)], max_new_tokens=limits[prompt])
             number = (numbers_of[prompt], answer)
             batch.add(key, Job(prompts[prompt], fitting, () if callable(stop) else frozenset(stop), number=number))
         while batch.num_sequences:

@@ -6,6 +6,7 @@ within the busy time is told so, and nothing of the change is there.
 """
 
 import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
@@ -54,6 +55,8 @@ class Database:
 
     path: Path
     busy_seconds: float = BUSY_SECONDS
+    # threads wait for each other here, in turn; SQLite would let each sleep and try, the unlucky again and again
+    _turn: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
     # kept open: whoever closes the last connection writes the whole log back, which takes longer than a judgement
     _idle: list[tuple[int, sqlite3.Connection]] = field(default_factory=list, repr=False, compare=False)
 
@@ -77,7 +80,7 @@ class Database:
             DatabaseBusy: another process holds it.
             WorkspaceError: the file is missing or damaged, or the disk is full.
         """
-        with self._translated(), self._borrowed() as connection:
+        with self._in_turn(), self._translated(), self._borrowed() as connection:
             connection.execute("BEGIN IMMEDIATE")
             yield connection
             connection.commit()
@@ -108,6 +111,19 @@ class Database:
         """Let go of the file; it is opened again where it is needed."""
         while self._idle:
             self._idle.pop()[1].close()
+
+    @contextmanager
+    def _in_turn(self) -> Iterator[None]:
+        if not self._turn.acquire(timeout=self.busy_seconds):
+            raise self._busy()
+        try:
+            yield
+        finally:
+            self._turn.release()
+
+    def _busy(self) -> DatabaseBusy:
+        waited = f"waited {self.busy_seconds:g} s"
+        return DatabaseBusy(f"{self.path} is in use by another program ({waited}); nothing was saved. Try again")
 
     @contextmanager
     def _borrowed(self) -> Iterator[sqlite3.Connection]:
@@ -151,8 +167,5 @@ class Database:
             raise  # a bug of ours
         except sqlite3.DatabaseError as error:
             if error.sqlite_errorcode & 0xFF in _BUSY:
-                raise DatabaseBusy(
-                    f"{self.path} is in use by another program (waited {self.busy_seconds:g} s); nothing was saved. "
-                    "Try again"
-                ) from None
+                raise self._busy() from None
             raise WorkspaceError(f"{self.path} cannot be used: {error}") from None

@@ -31,7 +31,7 @@ from seallm.base.errors import DataError, RecipeError, WorkspaceError
 from seallm.languages import load_language
 from seallm.review.annotators import Annotator, NotAllowed, admit, is_invited_only
 from seallm.review.database import Database, DatabaseBusy
-from seallm.review.judging import REASONS, UnknownItem, next_item, progress, save, undo
+from seallm.review.judging import REASONS, Shown, UnknownItem, next_item, progress, save, undo
 from seallm.review.schema import FIELDS, Empty, Judgement
 from seallm.review.store import fill, open_reviews
 from seallm.web.guard import SECURITY_HEADERS, Guard, GuardSettings
@@ -123,12 +123,16 @@ def _language_name(code: str) -> str:
 
 
 def _add_judging(app: FastAPI, database: Database) -> None:
+    def with_progress(item: Shown | None, annotator: Annotator) -> dict[str, Any]:
+        with database.reading() as connection:  # counting takes longest: not while others wait to write
+            return {"item": asdict(item) if item else None, "progress": _progress(connection, annotator)}
+
     @app.get("/api/next")
     def following(request: Request, language: str | None = None) -> dict[str, Any]:
         with database.writing() as connection:
             annotator = _sender(connection, request)
             shown = next_item(connection, annotator, language)
-            return {"item": asdict(shown) if shown else None, "progress": _progress(connection, annotator)}
+        return with_progress(shown, annotator)
 
     @app.post("/api/judgements")
     def judge(request: Request, body: Judgement) -> dict[str, str]:
@@ -141,7 +145,7 @@ def _add_judging(app: FastAPI, database: Database) -> None:
         with database.writing() as connection:
             annotator = _sender(connection, request)
             shown = undo(connection, annotator)
-            return {"item": asdict(shown) if shown else None, "progress": _progress(connection, annotator)}
+        return with_progress(shown, annotator)
 
 
 def review(

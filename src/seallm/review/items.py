@@ -4,8 +4,9 @@
     {"prompt": "..." or [messages], "language": "th", "answers": [{"model": "a", "text": "..."}, {"model": "b", ...}]}
     {"prompt": [messages], "chosen": [messages], "rejected": [messages], "language": "th"}
 
-The third is a preference as `seallm` and TRL write it: people compare its answers, whose "models" are then called
-chosen and rejected. An item's id is made of its text: a row that occurs twice, or in the other order, is one item.
+A text may be turns too. The third is a preference as `seallm` and TRL write it: people compare its answers, whose
+"models" are then called chosen and rejected. An item's id is made of its text: a row that occurs twice, or in the other
+order, is one item.
 """
 
 import json
@@ -16,7 +17,7 @@ from typing import Any, Literal
 
 from seallm.base.errors import DataError
 from seallm.base.files import fingerprint, read_json_lines
-from seallm.base.records import Conversation, Message, parse_conversation, parse_messages, parse_preference
+from seallm.base.records import Conversation, Message, Role, parse_conversation, parse_messages, parse_preference
 
 Kind = Literal["conversation", "comparison"]
 ID_DIGITS = 20
@@ -26,10 +27,15 @@ INPUT_SUFFIXES = (".jsonl", ".jsonl.gz", ".jsonl.zst")
 
 @dataclass(frozen=True)
 class Answer:
-    """What one model answered; annotators never see its name."""
+    """What one model answered; annotators never see its name.
+
+    Attributes:
+        model: its name.
+        messages: one turn; or several, where the answers to earlier questions of a conversation differ too.
+    """
 
     model: str
-    text: str
+    messages: tuple[Message, ...]
 
 
 @dataclass(frozen=True)
@@ -93,10 +99,14 @@ def comparison_item(comparison: Comparison) -> Item:
     first, second = comparison.answers
     if not first.model.strip() or not second.model.strip() or first.model == second.model:
         raise DataError(f"the models are {first.model!r} and {second.model!r}; expected two different names")
-    if first.text == second.text:
+    if first.messages == second.messages:
         raise DataError("both answers are the same: there is nothing to compare")
-    if not first.text.strip() or not second.text.strip():
-        raise DataError("an answer has no text")
+    for answer in comparison.answers:
+        roles = [message.role for message in answer.messages]
+        if len(roles) % 2 == 0 or {*roles[::2]} != {"assistant"} or {*roles[1::2]} - {"user"}:
+            raise DataError(f"the answer of {answer.model} has roles {roles}; expected assistant, user, ... assistant")
+        if not all(message.content.strip() for message in answer.messages):
+            raise DataError(f"the answer of {answer.model} has no text")
     if not comparison.prompt or comparison.prompt[-1].role != "user":
         raise DataError("the prompt does not end with a turn of the user")
     content = _plain(asdict(comparison))
@@ -143,7 +153,7 @@ def parse_item(row: Mapping[str, Any], where: str) -> Item:
 
 def _from_preference(row: Mapping[str, Any], where: str) -> Comparison:
     preference = parse_preference(row, where)
-    answers = (Answer("chosen", preference.chosen[0].content), Answer("rejected", preference.rejected[0].content))
+    answers = (Answer("chosen", preference.chosen), Answer("rejected", preference.rejected))
     return Comparison(preference.prompt, answers, row["language"], row["category"], _question(row))
 
 
@@ -158,14 +168,19 @@ def _stripped(row: Mapping[str, Any]) -> dict[str, Any]:
 def _comparison(row: Mapping[str, Any], where: str) -> Comparison:
     answers = row.get("answers")
     pair = answers if isinstance(answers, list) and all(isinstance(answer, dict) for answer in answers) else []
-    if len(pair) != 2 or not all(isinstance(answer.get(name), str) for answer in pair for name in ("model", "text")):
-        raise DataError(f"{where}: expected 'answers' with two objects {{model, text}} of strings")
-    first, second = (Answer(answer["model"], answer["text"]) for answer in pair)
-    prompt = row["prompt"]
-    if isinstance(prompt, str):
-        prompt = [{"role": "user", "content": prompt}]
-    turns = parse_messages(prompt, f"{where}: prompt")
-    return Comparison(turns, (first, second), row["language"], row["category"], _question(row))
+    if len(pair) != 2 or not all(isinstance(answer.get("model"), str) for answer in pair):
+        raise DataError(f"{where}: expected 'answers' with two objects {{model, text}}")
+    first, second = (
+        Answer(answer["model"], _turns(answer.get("text"), "assistant", f"{where}: answer {number}"))
+        for number, answer in enumerate(pair, 1)
+    )
+    prompt = _turns(row["prompt"], "user", f"{where}: prompt")
+    return Comparison(prompt, (first, second), row["language"], row["category"], _question(row))
+
+
+def _turns(value: object, role: Role, where: str) -> tuple[Message, ...]:
+    """A text is one turn of `role`."""
+    return parse_messages([{"role": role, "content": value}] if isinstance(value, str) else value, where)
 
 
 def input_files(folder: Path) -> list[Path]:

@@ -131,7 +131,10 @@ def conversations(items: list[JudgedItem]) -> Iterator[Conversation]:
 
 
 def preferences(items: list[JudgedItem]) -> Iterator[Preference]:
-    """Pairs where more annotators preferred one answer than the other."""
+    """Pairs where more annotators preferred one answer than the other.
+
+    Answers of several turns are left out: what was asked before the last one differs, so they share no prompt.
+    """
     for item in items:
         if item.kind != "comparison":
             continue
@@ -139,7 +142,9 @@ def preferences(items: list[JudgedItem]) -> Iterator[Preference]:
         if votes["first"] == votes["second"]:
             continue
         prompt = tuple(Message(**message) for message in item.content["prompt"])
-        answers = [(Message("assistant", answer["text"]),) for answer in item.content["answers"]]
+        answers = [tuple(Message(**m) for m in answer["messages"]) for answer in item.content["answers"]]
+        if any(len(answer) > 1 for answer in answers):
+            continue
         chosen, rejected = answers if votes["first"] > votes["second"] else answers[::-1]
         scores = {
             "judgements": len(item.judgements),

@@ -127,7 +127,7 @@ def _lend(connection: sqlite3.Connection, row: sqlite3.Row, annotator: Annotator
         row["id"], row["kind"], row["language"], row["category"], content.get("messages") or content["prompt"]
     )
     if row["kind"] == "comparison":
-        answers = [[{"role": "assistant", "content": answer["text"]}] for answer in content["answers"]]
+        answers = [answer["messages"] for answer in content["answers"]]
         left = left_answer(int(read_settings(connection)["seed"]), row["id"], annotator.name)
         shown.answers.extend((answers[left], answers[1 - left]))
     return shown

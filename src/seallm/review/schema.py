@@ -8,7 +8,7 @@ from seallm.base.records import Message, Role
 from seallm.review.judging import Verdict
 
 MAX_NOTE_CHARACTERS = 2_000
-MAX_TURN_CHARACTERS = 100_000
+MAX_TURN_CHARACTERS = 200_000
 MAX_SECONDS = 86_400.0
 
 

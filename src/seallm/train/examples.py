@@ -14,15 +14,14 @@ import numpy as np
 from seallm.base.records import Conversation, Message
 from seallm.languages import load_language
 from seallm.model.chat_format import ChatFormat
-from seallm.model.judge_format import judging_exercise
-from seallm.recipe import Prefer
+from seallm.model.judge_format import ENGLISH, judging_exercise, load_template
 from seallm.recipe_training import Sft
 from seallm.train.conversations import Caps, balanced_epoch
 from seallm.train.draws import random_generator
 
 EXERCISE = "exercise"
 MAX_JOINED = 3  # single turns in one artificial dialogue
-CRITERIA: str = Prefer.model_fields["criteria"].default  # what the preference stage asks unless told otherwise
+CRITERIA = load_template(ENGLISH).criteria  # what the preference stage asks unless told otherwise
 
 
 @dataclass(frozen=True)

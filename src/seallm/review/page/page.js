@@ -65,7 +65,9 @@ async function ask(path, body) {
 async function insist(path, body) {
   for (let tries = 0; ; tries += 1) {
     try {
-      return await ask(path, body);
+      const answer = await ask(path, body);
+      if (tries) say("");
+      return answer;
     } catch (error) {
       if (error instanceof Refused && error.status < 500) throw error;
       const wait = RETRY_SECONDS[Math.min(tries, RETRY_SECONDS.length - 1)];
@@ -114,11 +116,13 @@ async function openDoor(alert = "") {
   const { invited_only: isInvitedOnly } = await insist("api/door");
   find("token-box").hidden = !isInvitedOnly;
   find("token").required = isInvitedOnly;
+  if (isInvitedOnly && kept.name) find("token").focus();
 }
 
 async function comeIn() {
   const me = await insist("api/me");
-  keep({ name: me.name });
+  const isKnown = me.progress.languages.some((row) => row.language === kept.language);
+  keep({ name: me.name, language: isKnown ? kept.language : null });
   find("who").textContent = me.name;
   find("go").title = `Leave (${me.name})`;
   showReasons(me.reasons);
@@ -186,7 +190,7 @@ function showEarlier(earlier) {
     button.classList.toggle("earlier", button.dataset.verdict === earlier?.verdict);
   }
   if (earlier?.messages) startEdit(earlier.messages.map((message) => message.content));
-  if (earlier) say(`Taken back: ${SAID[earlier.verdict].toLowerCase()}. Judge it again.`);
+  if (earlier) say(`Taken back: ${SAID[earlier.verdict]}. Judge it again.`);
 }
 
 function showProgress({ mine, languages }) {
