@@ -31,7 +31,7 @@ def export(
     step: Annotated[
         int | None, typer.Option(min=1, help="A step with a checkpoint; absent: the end, or the newest so far.")
     ] = None,
-    shard_gib: Annotated[float, typer.Option(min=0.001, help="hf: largest weight file.")] = 5.0,
+    shard_gib: Annotated[float, typer.Option(min=0.0001, help="hf: largest weight file.")] = 5.0,
     licence: Annotated[str | None, typer.Option(metavar="ID", help="Of the model, in its card.")] = None,
     policy: Annotated[str | None, typer.Option(metavar="NAME", help="ollama: pack of the system prompt.")] = None,
     language: Annotated[str, typer.Option(metavar="CODE", help="ollama: language of that prompt.")] = "en",
