@@ -100,7 +100,7 @@ def test_one_poisoned_question_is_given_up_after_all_attempts() -> None:
 def test_a_server_that_fails_every_question_stops_the_work() -> None:
     with (
         ScriptedServer(echo, lambda *_: Fault(status=500)) as server,
-        pytest.raises(EndpointError, match=r"5 questions in a row, each asked 2 times.*status 500: scripted"),
+        pytest.raises(EndpointError, match=r"5 questions in a row, the last one asked 2 times: status 500: scripted"),
     ):
         Endpoint(server.address, replace(QUICK, attempts=2, concurrent_calls=1)).call_many(calls(50))
     assert len(server.asked) == 10
@@ -200,6 +200,16 @@ def test_retry_after_holds_for_all_calls() -> None:
         begun = time.monotonic()
         endpoint.call_many(calls(3))
     assert min(started) - begun >= 0.3
+
+
+def test_too_many_requests_are_no_failure_of_the_question() -> None:
+    with ScriptedServer(echo, lambda _, before: Fault(status=429) if before < 6 else None) as server:
+        endpoint = Endpoint(server.address, replace(QUICK, attempts=2, longest_wait_seconds=0.02))
+        assert texts(endpoint, calls(2)) == answers(2)
+    with ScriptedServer(echo, lambda *_: Fault(status=429)) as server:
+        endpoint = Endpoint(server.address, replace(QUICK, attempts=2, longest_wait_seconds=0.01))
+        assert texts(endpoint, calls(1)) == [None]
+        assert len(server.asked) == 20
 
 
 def test_tokens_are_counted_by_language_and_guessed_where_the_server_does_not_tell() -> None:

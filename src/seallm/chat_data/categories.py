@@ -29,6 +29,7 @@ import pyarrow.compute as pc
 from seallm.base.records import Message
 from seallm.chat_data.conversation_table import turns_of
 from seallm.chat_data.labels import DIALOGUE, GENERAL, MATH, PROCESSING, SAFETY
+from seallm.chat_data.task_templates import asks_across_languages
 
 LOOKED_AT_CHARACTERS = 600  # of each end of a prompt; the task stands at one of them
 REFUSAL_CHARACTERS = 200  # of an answer, in which a refusal stands
@@ -69,7 +70,9 @@ def is_translation(messages: Sequence[Message], language: str) -> bool:
     ends = (
         f"{m.content[:LOOKED_AT_CHARACTERS]}\n{m.content[-LOOKED_AT_CHARACTERS:]}" for m in messages if m.role == "user"
     )
-    return any(_translation(language).search(text) for text in ends)
+    if any(_translation(language).search(text) for text in ends):
+        return True
+    return any(asks_across_languages(m.content, language) for m in messages if m.role == "user")
 
 
 def categorise(table: pa.Table) -> npt.NDArray[np.str_]:
