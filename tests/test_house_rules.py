@@ -65,6 +65,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "vocab_plan": FLOOR | {"vocab", "vocab_alone"},
     "vocab_probe": FLOOR | {"model", "train", "vocab", "vocab_inputs"},
     "vocab_verbs": FLOOR | {"vocab", "vocab_alone", "vocab_plan", "vocab_probe"},
+    "prefer_verbs": FLOOR | {"prefer"},
     "train_verbs": FLOOR | {"plan", "run_recipe", "train"},
     "cli": FLOOR
     | {
@@ -76,6 +77,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "chat_data_verbs",
         "corpus_verbs",
         "evaluate_verbs",
+        "prefer_verbs",
         "train_verbs",
         "vocab_verbs",
     },
@@ -101,6 +103,7 @@ WITHOUT_TORCH = (
     "chat_data_verbs",
     "corpus_verbs",
     "evaluate_verbs",
+    "prefer_verbs",
     "train_verbs",
     "parallel_folder",
     "vocab_inputs",

@@ -16,6 +16,7 @@ from seallm.base.runtime import calm_threads, own_place, return_memory
 from seallm.chat_data_verbs import chat_data_app
 from seallm.corpus_verbs import app as corpus_app
 from seallm.evaluate_verbs import app as evaluate_app
+from seallm.prefer_verbs import app as prefer_app
 from seallm.train_verbs import app as train_app
 from seallm.vocab_verbs import app as vocab_app
 
@@ -35,6 +36,7 @@ app = typer.Typer(
 app.add_typer(chat_data_app)
 app.add_typer(corpus_app)
 app.add_typer(evaluate_app)
+app.add_typer(prefer_app)
 app.add_typer(train_app)
 app.add_typer(vocab_app)
 
