@@ -1,8 +1,8 @@
 """Samples and judged pairs in, the figures of `judgements.json` out: what was dropped, how far to trust the judge.
 
 Consistency is the share of pairs whose verdicts agree in both orders, position bias the share of verdicts, ties aside,
-for the answer shown first (0.5 without bias); likelihoods have neither. Length bias is the share of chosen answers that are the longer of their pair. Language drift is the
-share of answers that tell another language than their prompt's.
+for the answer shown first (0.5 without bias); likelihoods have neither. Length bias is the share of chosen answers that
+are the longer of their pair. Language drift is the share of answers that tell another language than their prompt's.
 """
 
 import statistics
