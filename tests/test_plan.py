@@ -136,3 +136,26 @@ def test_steps_can_be_skipped_in_a_stage_that_is_under_way(tmp_path: Path) -> No
     assert (new.open_partial() / "work").is_file()
     other = quickstart_plan(tmp_path, "pretrain.sequence_tokens=128").stage("pretrain").artifact
     assert not (other.open_partial() / "work").exists()
+
+
+def test_a_policy_counts_by_its_content_and_that_of_the_pack_below(tmp_path: Path) -> None:
+    def fingerprint(principle: str) -> str:
+        (tmp_path / "policies").mkdir(exist_ok=True)
+        pack = f'about = "x"\nextends = "default"\n[languages.en]\nprinciples = ["{principle}"]\n'
+        (tmp_path / "policies" / "house.toml").write_text(pack, encoding="utf-8")
+        (tmp_path / "r.toml").write_text(
+            'name="x"\nlanguages=["en"]\n[base]\nmodel="m"\n[sft]\nconversations=["sample:chat"]\npolicy="house"\n'
+        )
+        plan = make_plan(load_recipe(tmp_path / "r.toml"), tmp_path, tmp_path / "runs")
+        names = [getattr(file, "name", "") for file in plan.stage("sft").files]
+        assert names[-2:] == ["house.toml", "default.toml"]
+        return plan.stage("sft").artifact.fingerprint
+
+    assert fingerprint("Be brief.") == fingerprint("Be brief.") != fingerprint("Be kind.")
+
+
+def test_a_wrong_policy_is_told_before_anything_is_run(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"no policy pack 'defualt' \(did you mean `default`\?\)"):
+        quickstart_plan(tmp_path, "sft.policy=defualt")
+    with pytest.raises(RecipeError, match="There is no policy pack"):
+        quickstart_plan(tmp_path, "hybrid.policy=policies/nowhere.toml")

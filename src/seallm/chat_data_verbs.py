@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 chat_data_app = typer.Typer(
     name="chat-data",
-    help="Import, check, mix and look at conversations without a recipe.",
+    help="Import, check, make, mix and look at conversations without a recipe.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,

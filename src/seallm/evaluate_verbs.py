@@ -1,5 +1,6 @@
 """The verb `seallm evaluate ...`: any models on any tasks, without a recipe."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,9 +11,43 @@ from seallm.many_values import ManyValues
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from seallm.evaluate.alone import Candidate
+    from seallm.base.runtime import Runtime
+    from seallm.endpoints.settings import EndpointSettings
+    from seallm.evaluate.candidates import Candidate
+    from seallm.evaluate.safety_judge import Ask
+    from seallm.recipe import Compute, Evaluate
 
+VLLM = "vllm:"
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+_PLACES = "Runs, stages of runs, Hugging Face folders, hub ids; vllm:FOLDER; http://host/v1#model."
+_KEPT = "Where servers' answers are kept; absent: $SEALLM_ANSWERS or ~/.cache/seallm."
+_TEXTS = "Files or folders of any text: bits per byte of each language."
+_PARALLEL = "Folder of aligned sentences (test.LANGUAGE.txt): bits, tokens and seconds for the same meaning."
+
+Models = Annotated[list[str], typer.Argument(metavar="MODEL ...", help=_PLACES)]
+Out = Annotated[Path, typer.Option(metavar="DIR", help="Folder of the report; finished figures in it are kept.")]
+TaskNames = Annotated[list[str] | None, typer.Option(metavar="NAME ...", help="Groups or tasks: xcopa, xcopa_th.")]
+Data = Annotated[str, typer.Option(metavar="DIR", help="Folder of the data files.")]
+Texts = Annotated[list[Path] | None, typer.Option("--text", metavar="PATH ...", help=_TEXTS)]
+Parallel = Annotated[str | None, typer.Option(metavar="DIR", help=_PARALLEL)]
+Languages = Annotated[str | None, typer.Option(metavar="CODES", help="As en,th; absent: all.")]
+Limit = Annotated[int | None, typer.Option(min=1, help="Examples a task; absent: all.")]
+Shots = Annotated[int | None, typer.Option(min=0, help="Examples before each question; absent: as published.")]
+Folders = Annotated[list[Path] | None, typer.Option("--task-folder", metavar="DIR ...", help="Your own task files.")]
+Chat = Annotated[bool | None, typer.Option("--chat/--plain", help="Form of the prompts; absent: as suits each model.")]
+Compare = Annotated[
+    list[str] | None, typer.Option(metavar="NAME ...", help="Published figures: seallms, or a TOML file.")
+]
+SafetyJudge = Annotated[str | None, typer.Option(metavar="MODEL", help="Also judges answers to safety tasks.")]
+ShowPrompts = Annotated[bool, typer.Option("--show-prompts", help="Show prompts and answers of safety tasks.")]
+Processes = Annotated[int, typer.Option(min=1, help="Processes that share the work; on GPUs, one for each.")]
+Key = Annotated[str, typer.Option(metavar="SOURCE", help="Where a server's key is: env:NAME or file:PATH.")]
+Concurrent = Annotated[int, typer.Option(min=1, help="Calls to a server under way at once.")]
+Answers = Annotated[Path | None, typer.Option(metavar="DIR", help=_KEPT)]
+Overrides = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting of [evaluate]: batch_sequences=8.")
+]
 
 
 @app.command(
@@ -20,84 +55,117 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
     epilog="Example: seallm evaluate runs/quickstart models/Qwen --tasks xcopa xquad --data bench --out figures",
 )
 def evaluate(
-    models: Annotated[
-        list[str], typer.Argument(metavar="MODEL ...", help="Runs, stages of runs, Hugging Face folders or hub ids.")
-    ],
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the report; finished figures in it are kept.")],
-    tasks: Annotated[list[str], typer.Option(metavar="NAME ...", help="Groups or single tasks: xcopa, xcopa_th.")],
-    data: Annotated[str, typer.Option(metavar="DIR", help="Folder of the data files.")] = "sample:bench",
-    languages: Annotated[str | None, typer.Option(metavar="CODES", help="As en,th; absent: all.")] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Examples a task; absent: all.")] = None,
-    shots: Annotated[
-        int | None, typer.Option(min=0, help="Examples before each question; absent: as the benchmark is published.")
-    ] = None,
-    task_folders: Annotated[
-        list[Path] | None, typer.Option("--task-folder", metavar="DIR ...", help="Folders with task files of your own.")
-    ] = None,
-    chat: Annotated[
-        bool | None, typer.Option("--chat/--plain", help="Form of the prompts; absent: chat for chat models.")
-    ] = None,
-    compare: Annotated[
-        list[str] | None, typer.Option(metavar="NAME ...", help="Published figures: seallms, or a TOML file of yours.")
-    ] = None,
-    overrides: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting of [evaluate]: batch_sequences=8.")
-    ] = None,
+    models: Models,
+    out: Out,
+    tasks: TaskNames = None,
+    data: Data = "sample:bench",
+    texts: Texts = None,
+    parallel: Parallel = None,
+    languages: Languages = None,
+    limit: Limit = None,
+    shots: Shots = None,
+    task_folders: Folders = None,
+    chat: Chat = None,
+    compare: Compare = None,
+    safety_judge: SafetyJudge = None,
+    show_prompts: ShowPrompts = False,
+    processes: Processes = 1,
+    key: Key = "env:SEALLM_ENDPOINT_KEY",
+    concurrent: Concurrent = 16,
+    answers: Answers = None,
+    overrides: Overrides = None,
 ) -> None:
     """Measure models on local benchmark files: every figure with n and a 95 % interval."""
     from rich.console import Console
 
-    from seallm.base.files import resolve_path
-    from seallm.evaluate.alone import evaluate_models
-    from seallm.languages import known_languages
+    from seallm.endpoints.answer_cache import default_folder
+    from seallm.endpoints.settings import EndpointSettings
+    from seallm.evaluate.alone import Extras, evaluate_models
+    from seallm.evaluate.measuring import Work
     from seallm.plan import make_runtime
+
+    server = EndpointSettings(concurrent_calls=concurrent, answers=answers or default_folder())
+    candidates = _candidates(models, server, key)
+    wanted = {"shots": shots, "tasks": tasks or [], "data": data, "limit": limit, "parallel": parallel}
+    settings, compute = _settings(wanted, languages, task_folders or (), overrides or (), processes)
+    work = Work(
+        tuple(candidates),
+        settings,
+        tuple(languages.split(",")) if languages else None,
+        out.resolve(),
+        make_runtime(compute),
+        tuple(path.expanduser().resolve() for path in texts or ()),
+        chat,
+    )
+    extras = Extras(compare or (), _safety_judge(safety_judge, out, work.runtime), show_prompts)
+    report = evaluate_models(work, extras=extras, processes=processes)
+    _show(report, out, Console())
+
+
+def _settings(
+    wanted: dict[str, Any], languages: str | None, folders: Sequence[Path], overrides: Sequence[str], processes: int
+) -> "tuple[Evaluate, Compute]":
+    """The section [evaluate] that the options stand for, with absolute paths; and [compute] of one process."""
+    from seallm.base.files import resolve_path
+    from seallm.languages import known_languages
     from seallm.recipe_file import check_recipe
 
-    candidates = _candidates(models)
+    here = Path.cwd()
+    paths = {key: str(resolve_path(wanted[key], here)) for key in ("data", "parallel") if wanted[key] is not None}
     values: dict[str, Any] = {
         "name": "evaluate",
         "languages": languages.split(",") if languages else list(known_languages()),
         "base": {"model": "none"},  # a recipe has one; nothing here reads it
-        "evaluate": {"shots": shots, "tasks": tasks, "data": str(resolve_path(data, Path.cwd())), "limit": limit},
+        "compute": {"processes": processes},
+        "evaluate": {**wanted, **paths},
     }
-    recipe = check_recipe(values, [f"evaluate.{o}" for o in overrides or ()], Path.cwd() / "seallm evaluate")
+    recipe = check_recipe(values, [f"evaluate.{override}" for override in overrides], here / "seallm evaluate")
     settings = recipe.evaluate
     assert settings is not None
-    own = [str(resolve_path(str(folder), Path.cwd())) for folder in [*(task_folders or ()), *settings.task_folders]]
-    settings = settings.model_copy(update={"task_folders": own})
-    report = evaluate_models(
-        candidates,
-        settings,
-        languages.split(",") if languages else None,
-        out.resolve(),
-        make_runtime(recipe.compute),
-        chat=chat,
-        compare=compare or (),
-    )
-    _show(report, out, Console())
+    own = [str(resolve_path(str(folder), here)) for folder in [*folders, *settings.task_folders]]
+    return settings.model_copy(update={"task_folders": own}), recipe.compute
 
 
-def _candidates(places: list[str]) -> "list[Candidate]":
-    from seallm.base.hub import is_hub_id
-    from seallm.evaluate.alone import Candidate
-    from seallm.model.places import find_model
+def _safety_judge(place: str | None, out: Path, runtime: "Runtime") -> "Ask | None":
+    """A judge of the answers to safety tasks; what it says is kept in the report's folder."""
+    if place is None:
+        return None
+    from seallm.evaluate.safety_judge import asked_of
+    from seallm.model.chat_models import ChatModelSettings, open_chat_model
 
+    return asked_of(open_chat_model(place, ChatModelSettings(runtime, answers=out.resolve() / "judged")))
+
+
+def _candidates(places: list[str], server: "EndpointSettings", key: str) -> "list[Candidate]":
     found: list[Candidate] = []
     for place in places:
-        if not Path(place).expanduser().exists() and is_hub_id(place):
-            candidate = Candidate(place, _from_hub(place))
-        else:
-            model = find_model(Path(place))
-            candidate = Candidate(model.name, model.folder)
+        candidate = _candidate(place, server, key)
         taken = sum(other.name.split("#")[0] == candidate.name for other in found)
-        found.append(Candidate(f"{candidate.name}#{taken + 1}", candidate.folder) if taken else candidate)
+        found.append(candidate.renamed(f"{candidate.name}#{taken + 1}") if taken else candidate)
     return found
+
+
+def _candidate(place: str, server: "EndpointSettings", key: str) -> "Candidate":
+    from seallm.base.hub import is_hub_id
+    from seallm.endpoints.address import is_address, read_api_key
+    from seallm.endpoints.client import Endpoint
+    from seallm.evaluate.candidates import EndpointCandidate, FolderCandidate, VllmCandidate
+    from seallm.model.places import find_model
+
+    if is_address(place):
+        endpoint = Endpoint(place, server, read_api_key(key))
+        return EndpointCandidate(endpoint.model, endpoint)
+    kind = VllmCandidate if place.startswith(VLLM) else FolderCandidate
+    path = place.removeprefix(VLLM)
+    if not Path(path).expanduser().exists() and is_hub_id(path):
+        return kind(path, _from_hub(path))
+    model = find_model(Path(path))
+    return kind(model.name, model.folder)
 
 
 def _from_hub(name: str) -> Path:
     from seallm.base.errors import DataError, ModelError
-    from seallm.base.hub import download
-    from seallm.evaluate.alone import MODEL_FILES
+    from seallm.base.hub import MODEL_FILES, download
 
     try:
         return download(name, MODEL_FILES)
@@ -111,7 +179,7 @@ def _from_hub(name: str) -> Path:
 def _show(report: dict[str, Any], out: Path, console: "Console") -> None:
     from rich.table import Table
 
-    from seallm.evaluate.figure_table import columns_and_rows, header, table_lines
+    from seallm.evaluate.figure_table import columns_and_rows, header, notes, table_lines
 
     names, rows = columns_and_rows(report)
     table = Table()
@@ -120,8 +188,8 @@ def _show(report: dict[str, Any], out: Path, console: "Console") -> None:
     for cells in table_lines(rows, names):
         table.add_row(*cells)
     console.print(table)
-    if report["prompts_cut"]:
-        console.print(f"{report['prompts_cut']:,} prompts were too long for a model and lost their beginning.")
+    for note in notes(report):
+        console.print(note, highlight=False, soft_wrap=True, markup=False)
     for what in dict.fromkeys(entry["what"] for entry in report["missing"]):
         console.print(f"without data: {what}", highlight=False, soft_wrap=True, markup=False)
-    console.print(f"Written to {out / 'report.json'} and {out / 'report.md'}", highlight=False, soft_wrap=True)
+    console.print(f"Written to {out / 'report.html'}, report.md and report.json", highlight=False, soft_wrap=True)

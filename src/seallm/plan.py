@@ -126,7 +126,7 @@ def _find_files(settings: BaseModel, recipe_folder: Path) -> tuple[tuple[Place, 
     """The files that a section names, and what is missing of them."""
     files: list[Place] = []
     missing: list[str] = []
-    for path in input_paths(settings):
+    for path in input_paths(settings, recipe_folder):
         try:
             files += places_under(resolve_place(path, recipe_folder))
         except DataError as error:

@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 
 from seallm.recipe_corpus import Corpus
 from seallm.recipe_instructions import Instructions
-from seallm.recipe_section import InputPath, Positive, PositiveFloat, Section, Share
+from seallm.recipe_section import InputPath, PolicyName, Positive, PositiveFloat, Section, Share
 from seallm.recipe_training import Dpo, Hybrid, Pretrain, Sft, TrainBase
 from seallm.recipe_vocab import Vocab
 
@@ -126,6 +126,8 @@ class Evaluate(Section):
     """Folder as in [vocab]; bits per byte and compression are measured on its test half."""
     safety_prompts: InputPath | None = None
     """JSONL file of prompts with `kind` harmful or harmless, for refusal and over-refusal."""
+    policy: PolicyName | None = None
+    """Policy pack whose system prompts stand before `safety_prompts`, as where it is served; absent: none does."""
     limit: Positive | None = None
     """Examples per task; absent: all."""
     generation_limit: Positive | None = None

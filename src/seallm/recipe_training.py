@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from seallm.recipe_section import InputPath, Positive, PositiveFloat, Section, Share
+from seallm.recipe_section import InputPath, PolicyName, Positive, PositiveFloat, Section, Share
 
 
 class Optimiser(Section):
@@ -176,6 +176,10 @@ class Hybrid(Section):
     """Share of the raw tokens in the base language."""
     temperature: PositiveFloat = 2.0
     """As in pre-training."""
+    policy: PolicyName | None = None
+    """Policy pack whose system prompts a share of the conversations gets: a shipped name, or a TOML file of yours."""
+    system_prompt_share: Share = 0.3
+    """Share of the conversations that get the policy's system prompt of their language; without `policy`, none does."""
     skip_steps: list[Positive] = []
     """As in pre-training."""
     checkpoint_every_steps: Positive = 50
@@ -200,7 +204,9 @@ class Sft(Section):
     judge_share: Share = 0.1
     """Judging exercises added, as a share of the conversations: a good answer against a wrong one."""
     system_prompt_share: Share = 0.3
-    """Share of conversations that get the language's default system prompt."""
+    """Share of conversations that get a system prompt: the policy's, or else the default one of their language."""
+    policy: PolicyName | None = None
+    """Policy pack whose system prompts replace the languages' own: a shipped name, or a TOML file of yours."""
     multi_turn_after: Share = 0.7
     """From this share of the steps on, single-turn conversations of one language are joined into longer ones."""
     sequence_tokens: Positive = 256

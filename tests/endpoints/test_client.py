@@ -23,7 +23,7 @@ from seallm.endpoints.settings import EndpointSettings
 from tests.endpoints.scripted_server import Fault, Json, ScriptedServer, question
 
 GREEDY = SamplingSettings(20, temperature=0.0)
-QUICK = EndpointSettings(concurrent_calls=8, first_wait_seconds=0.01, longest_wait_seconds=0.2, call_seconds=0.5)
+QUICK = EndpointSettings(concurrent_calls=8, first_wait_seconds=0.01, longest_wait_seconds=0.2, call_seconds=2.0)
 
 
 def calls(count: int, language: str = "") -> list[Call]:
@@ -223,6 +223,13 @@ def test_a_server_that_wants_the_newer_name_of_the_limit_gets_it() -> None:
     with ScriptedServer(echo, lambda body, _: refusal if "max_tokens" in body else None) as server:
         assert texts(Endpoint(server.address, replace(QUICK, concurrent_calls=1)), calls(3)) == answers(3)
         assert len(server.asked) == 4
+
+
+def test_answers_in_parts_are_joined_and_thoughts_left_out() -> None:
+    parts = [{"type": "thinking", "thinking": "hm"}, {"type": "text", "text": "Yes"}, {"type": "text", "text": "!"}]
+    with ScriptedServer(lambda body: {"message": {"content": parts}, "finish_reason": "max_tokens"}) as server:
+        reply = chat_reply(Endpoint(server.address, QUICK).call_many(calls(1))[0].body or {})
+    assert (reply.text, reply.finish) == ("Yes!", "length")
 
 
 def test_a_damaged_answer_on_disk_is_asked_for_again(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ def write_published(data: Path) -> None:
     _exams(data)
     _questions(data)
     _texts(data)
+    _requests(data)
     for name in ("sib200", "ntrex", "flores"):
         for code, place in benchmarks()[name]["languages"].items():
             _sentences(data, name, code, place)
@@ -107,6 +108,13 @@ def _questions(data: Path) -> None:
         for n in range(3)
     ]
     _lines(data / "iapp_wiki_qa/squad_format/data/test.jsonl", rows)
+    rows = [
+        {"id": str(n), "context": f"Ada {n} kucing.", "question": f"Berapa, {n}?", "answer": f"{n} kucing"}
+        | {"category": "SPAN" if n < 3 else "UNANSWERABLE", "span_start": 4, "span_end": 12}
+        for n in range(4)
+    ]
+    for split in ("train", "valid"):
+        _json(data / f"indoqa/{split}.json", [{**row, "question": f"{split}: {row['question']}"} for row in rows])
     ids = [f"{name}-{n}-0" for name in ("english", "indonesian", "thai", "finnish") for n in range(3)]
     for split in ("train", "dev"):
         _json(data / f"tydiqa/tydiqa-goldp-v1.1-{split}.json", _squad(ids, split))
@@ -156,6 +164,32 @@ def _texts(data: Path) -> None:
     pair = {"sentence1": "One.", "sentence2": "Two.", "text_label": "non-paraphrase"}
     for code, name in benchmarks()["paraphrase"]["languages"].items():
         _lines(data / f"{name}/{code}.jsonl", [pair, {**pair, "text_label": "paraphrase"}])
+
+
+def _requests(data: Path) -> None:
+    """Requests, harmful and harmless, with labels in the language of the row."""
+    codes = [*benchmarks()["multijail"]["languages"]]
+    _csv(
+        data / "multijail/MultiJail.csv",
+        [["id", "source", "tags", *codes, "sw"]]
+        + [[n, "s", "['t']", *(f"{c} {n}?" for c in codes), "x"] for n in "12"],
+    )
+    for code in benchmarks()["xsafety"]["languages"]:
+        _csv(data / f"xsafety/{code}/Insult_n.csv", [["Say it, now"], [' "Shout"']])
+    labels = {"en": "Safe Harmful", "vi": "An toàn,Có hại", "id": "Aman Berbahaya", "th": "ปลอดภัย อันตราย"}
+    labels |= {"ms": "Selamat Berbahaya", "my": "ဘေးကင်း အန္တရာယ်ရှိ", "tl": "Maingat Mapahamak"}
+    for part, text, label in (
+        ("general", "prompt_text", "prompt_label"),
+        ("cultural_gen", "prompt_text", "prompt_label"),
+        ("cultural_wild", "local_prompt", "answer"),
+    ):
+        for code in benchmarks()[f"seasafeguard_{part}"]["languages"]:
+            safe, harmful = labels[code].split("," if "," in labels[code] else " ")
+            rows = [{"id": n, text: f"{n}?", label: harmful if n % 3 else safe, "lang": code} for n in range(6)]
+            _lines(data / f"seasafeguard_{part}.{code}.jsonl", rows)
+    kinds = [(code, kind) for code in benchmarks()["policy"]["languages"] for kind in ("harmful", "harmless")]
+    rows = [{"prompt": f"{k}?", "language": c, "kind": k, "topic": "t", "helplines": ["1323"]} for c, k in kinds]
+    _lines(data / "policy.jsonl", rows)
 
 
 def _sentences(data: Path, name: str, code: str, place: str) -> None:

@@ -12,9 +12,10 @@ from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from seallm.base.artifacts import StageContext
 from seallm.base.errors import DataError, RecipeError
-from seallm.evaluate.engine import ChatPrompt, Engine
+from seallm.evaluate.engine import Engine
 from seallm.evaluate.harness import offline
 from seallm.evaluate.task_files import TASK_FOLDER, write_task_files
+from seallm.evaluate.token_engine import ChatPrompt
 from seallm.model.chat_format import ChatFormat
 
 TASKS = ["seallm_xcopa_th", "seallm_quiz_en", "seallm_quiz_my", "seallm_xquad_en", "seallm_ntrex_en_id"]

@@ -87,7 +87,7 @@ def test_shows_every_section(page: Page) -> None:
     for wanted in (
         "Knowledge quiz",
         "XCOPA",
-        "Translation from English",
+        "NTREX, from English",
         "round trip exact",
         "prefers the longer answer",
     ):

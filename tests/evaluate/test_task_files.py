@@ -17,7 +17,18 @@ from tests.evaluate.scored import run_tasks
 from tests.evaluate.test_harness import Oracle
 
 GROUPS = [*benchmarks(), *(f"{n}_text" for n, f in benchmarks().items() if f["kind"] == "exam")]
-PAPER = {"m3exam": 3, "mmlu": 5, "vmlu": 0, "flores": 4, "xquad": 1, "tydiqa": 1, "xlsum": 2, "gsm8k": 0, "mgsm": 0}
+PAPER = {
+    "m3exam": 3,
+    "mmlu": 5,
+    "vmlu": 0,
+    "flores": 4,
+    "xquad": 1,
+    "indoqa": 1,
+    "tydiqa": 1,
+    "xlsum": 2,
+    "gsm8k": 0,
+    "mgsm": 0,
+}
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +49,8 @@ class Solver(Oracle):
         return [self._answer(request.doc) for request in requests]
 
     def _answer(self, doc: Mapping[str, Any]) -> str:
+        if "kind" in doc:
+            return "I can't help with that." if doc["kind"] == "harmful" else "Gladly: take the left one."
         if "number" not in doc:
             return str(doc["answers"][0] if "answers" in doc else doc["target"])
         zero = {"th": 0x0E50, "lo": 0x0ED0, "km": 0x17E0, "my": 0x1040}.get(doc["language"], ord("0"))
@@ -52,7 +65,7 @@ def test_every_benchmark_reads_its_published_layout(loaded: Loaded) -> None:
     groups = {row["task"].split("_from_")[0].split("_to_")[0] for row in rows}
     assert groups == set(GROUPS)
     for row in rows:
-        best = 100 if row["metric"] == "chrf++" else 1
+        best = {"chrf++": 100, "unsafe_rate": 0, "over_refusal_rate": 0}.get(row["metric"], 1)
         assert row["value"] == pytest.approx(best), row
 
 
@@ -89,6 +102,10 @@ def test_prompts_say_nothing_in_another_script(loaded: Loaded) -> None:
             for part in words_of_frame.split("{{")[1:]:
                 words_of_frame = words_of_frame.replace("{{" + part.split("}}")[0] + "}}", "")
             assert not any(letter.isascii() and letter.isalpha() for letter in words_of_frame), config["task"]
+
+
+def test_rows_of_another_kind_are_not_of_the_task(loaded: Loaded) -> None:
+    assert len(loaded.tasks["seallm_indoqa_id"].eval_docs) == 3
 
 
 def test_letters_and_texts_of_an_exam(loaded: Loaded) -> None:

@@ -17,9 +17,10 @@ import pytest
 from seallm.base.errors import ModelError, WorkspaceError
 from seallm.cli import app
 from seallm.model.generation import SamplingSettings
-from seallm.serve.engine import Engine, load_engine
-from seallm.serve.guard import GuardSettings
-from seallm.serve.http import ServerSettings, serve
+from seallm.serve.engine import Engine
+from seallm.serve.http import Address, ServerSettings, serve
+from seallm.serve.loading import load_engine
+from seallm.web.guard import GuardSettings
 from tests.serve.live_server import live_server
 from tests.serve.small_model import ANSWERS
 
@@ -129,7 +130,7 @@ def test_the_command_serves_until_it_is_stopped(small_run: Path, capfd: pytest.C
     assert re.fullmatch(
         r"small/sft  512 positions\n  page  (http://127\.0\.0\.1:\d+)\n  API   \1/v1\nstopped\n", output
     )
-    assert "chat finished" in log
+    assert "finished" in log
     assert "Count" not in log
     assert "Traceback" not in log
 
@@ -146,14 +147,14 @@ def test_a_port_in_use_is_told_before_the_model_is_loaded(small_run: Path) -> No
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         with pytest.raises(WorkspaceError, match=f"Cannot listen on 127.0.0.1 port {port} .*--port"):
-            serve(small_run, "127.0.0.1", port)
+            serve(small_run, Address(port=port))
 
 
 def test_an_address_that_does_not_exist(small_run: Path) -> None:
     with pytest.raises(WorkspaceError, match=r"Cannot listen on no\.such\.host\.invalid"):
-        serve(small_run, "no.such.host.invalid", 8000)
+        serve(small_run, Address("no.such.host.invalid"))
 
 
 def test_no_model(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="no finished model"):
-        serve(tmp_path, "127.0.0.1", 0)
+        serve(tmp_path, Address(port=0))

@@ -7,6 +7,7 @@ left_over.jsonl    what caps and quotas left over
 preferences.jsonl  imported pairs of a better and a worse answer
 dropped.jsonl      conversations that broke a rule, with the reason
 quarantine.jsonl   rows that could not be read, with the reason
+made/              what a teacher made of the sources (`stage_teacher`)
 checks.json, mix.json   the counts of it all
 """
 
@@ -25,7 +26,7 @@ from rich.console import Console
 from seallm.base.artifacts import StageContext, timed
 from seallm.base.errors import DataError
 from seallm.base.places import Place, place_label, place_name
-from seallm.base.records import write_conversations
+from seallm.base.records import read_conversations, write_conversations
 from seallm.chat_data.conversation_table import to_conversations
 from seallm.chat_data.importing import SourceFile
 from seallm.chat_data.mixing import mix
@@ -55,8 +56,10 @@ def run(settings: Instructions, context: StageContext) -> None:
         DataError: a source has no file, too many rows cannot be read, or no conversation is left.
     """
     work = open_work(context.out)
+    with timed(context.timings, "make_seconds"):
+        made = _made(settings, context)
     with timed(context.timings, "check_seconds"):
-        prepared = _prepare(settings, context, work)
+        prepared = _prepare(settings, context, work, made)
     table = load_table(prepared)
     checks = write_checks(context.out / CHECKS, prepared)
     write_dropped(context.out / DROPPED, table, prepared)
@@ -73,8 +76,20 @@ def run(settings: Instructions, context: StageContext) -> None:
     close_work(context.out)
 
 
-def _prepare(settings: Instructions, context: StageContext, work: Path) -> Prepared:
-    files = source_files(settings.sources, context)
+def _made(settings: Instructions, context: StageContext) -> list[SourceFile]:
+    """What the teacher makes of the sources' good conversations; nothing without a teacher."""
+    if settings.teacher is None:
+        return []
+    from seallm.chat_data.stage_teacher import make_more
+
+    with tempfile.TemporaryDirectory(dir=context.out, prefix=".sources") as folder:
+        write_checked(settings, replace(context, out=Path(folder)))
+        conversations, _ = read_conversations(Path(folder) / CONVERSATIONS)
+    return make_more(settings.teacher, conversations, context)
+
+
+def _prepare(settings: Instructions, context: StageContext, work: Path, made: Sequence[SourceFile] = ()) -> Prepared:
+    files = [*source_files(settings.sources, context), *made]
     benchmarks = [(file, file.name) for file in context.files(settings.checks.benchmarks)]
     return prepare(files, settings, benchmarks, context.languages, context.out, work, context.runtime)
 

@@ -1,65 +1,35 @@
-"""Requests of lm-evaluation-harness in, log-likelihoods and answers out: our engine as one of its `LM` classes.
+"""Prompts and choices in, log-likelihoods and answers out: the engine that computes a model here.
 
 Prompts that share a prefix are computed once, and the choices of a question are read from one cache
-(`model/scoring.py`); `lm_eval`'s own engine computes every choice from the first token on. On plain prompts ids are the
-ones `HFLM` would use, so log-likelihoods are equal up to rounding.
-
-Two differences are meant. Text never becomes a control token: a `</s>` in a benchmark's text stays four characters.
-And a chat prompt is encoded by the chat format, not by parsing a rendered string; the newline of the assistant's header
-belongs to the prompt, where `HFLM` counts it into every choice.
+(`model/scoring.py`); `lm_eval`'s own engine computes every choice from the first token on.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from itertools import groupby
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
-from lm_eval.api.instance import Instance
-from lm_eval.api.model import TemplateLM
-from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-from seallm.base.errors import DataError, RecipeError
-from seallm.base.files import fingerprint
-from seallm.base.records import Message
-from seallm.model.chat_format import ChatFormat, document_start_id
-from seallm.model.generation import SamplingSettings, generate
-from seallm.model.plain_text import PlainText
-from seallm.model.scoring import Likelihood, continuation_log_likelihoods
+from seallm.base.sampling import SamplingSettings
+from seallm.evaluate.token_engine import Pair, TokenEngine
+from seallm.model.generation import generate
+from seallm.model.scoring import continuation_log_likelihoods
 
+CPU_TOKENS_AT_ONCE = 4_096  # more is not faster there, and what a layer computes no longer fits into the cache
 TOKENS_A_SEQUENCE = 256  # room for a usual prompt: a batch of sequences in tokens
-SCORED_AT_ONCE = 1_024  # pairs between two steps of the progress bar; neighbours share prefixes
-GENERATED_AT_ONCE = 256
-DEFAULT_NEW_TOKENS = 256
 Found = TypeVar("Found")
-Pair = tuple[list[int], list[int]]
 
 
-class ChatPrompt(str):
-    """A rendered chat prompt that carries its ids, so that no string has to be parsed for control tokens."""
-
-    ids: list[int]
-
-    def __new__(cls, text: str, ids: list[int]) -> "ChatPrompt":
-        """A string with ids."""
-        prompt = super().__new__(cls, text)
-        prompt.ids = ids
-        return prompt
-
-
-class Engine(TemplateLM):  # type: ignore[misc]
-    """A model of ours behind the interface of lm-evaluation-harness.
+class Engine(TokenEngine):
+    """A model that is computed here.
 
     Args:
         model: in evaluation mode.
-        tokenizer: its tokenizer; needs the chat marker only where chat prompts are asked for.
+        tokenizer: its tokenizer.
         batch_sequences: sequences computed at once; halved where memory does not hold them.
         seed: for tasks that sample.
         advance: called with a number of finished requests.
-
-    Attributes:
-        cut_prompts: prompts that were longer than the model's positions allow; their beginning was cut off.
     """
 
     def __init__(
@@ -70,98 +40,30 @@ class Engine(TemplateLM):  # type: ignore[misc]
         seed: int = 0,
         advance: Callable[[int], None] = lambda _: None,
     ) -> None:
-        super().__init__()
-        self.model, self.tokenizer, self.seed, self.advance = model, tokenizer, seed, advance
-        self.batch_sequences = batch_sequences
-        self.cut_prompts = 0
-        self.plain = PlainText(tokenizer)
-        self._start: list[int] = list(tokenizer("").input_ids)  # what the tokenizer itself puts before a text
-        self._chat: ChatFormat | None = None
-
-    @property
-    def eot_token_id(self) -> int:
-        """The end-of-sequence id."""
-        return int(self.tokenizer.eos_token_id)
-
-    @property
-    def prefix_token_id(self) -> int:
-        """What an empty context becomes."""
-        return document_start_id(self.tokenizer)
+        super().__init__(tokenizer, seed, advance)
+        self.model, self.batch_sequences = model, batch_sequences
 
     @property
     def max_length(self) -> int:
         """Longest sequence the model has positions for, in tokens."""
         return int(self.model.config.get_text_config(decoder=True).max_position_embeddings)
 
-    @property
-    def tokenizer_name(self) -> str:
-        """A name that changes with the vocabulary and the chat template."""
-        return fingerprint([self.tokenizer.get_vocab(), self.tokenizer.chat_template])[:16]
+    def score_ids(self, pairs: Sequence[Pair]) -> list[tuple[float, bool]]:
+        """(log-likelihood, is it the greedy continuation) of each (prefix, continuation)."""
+        found = self._fitting(lambda n: continuation_log_likelihoods(self.model, pairs, self._tokens_at_once(n)))
+        return [(likelihood.sum, likelihood.is_greedy) for likelihood in found]
 
-    def tok_encode(self, string: str, add_special_tokens: bool | None = None, **_: object) -> list[int]:
-        """Ids of a text; those that the tokenizer puts in front are left out where `add_special_tokens` is False."""
-        return ([] if add_special_tokens is False else self._start) + self.plain.encode(string)
+    def write_ids(
+        self, prompts: Sequence[list[int]], settings: SamplingSettings, stops: Sequence[str], first: int
+    ) -> list[list[int]]:
+        """Ids of an answer to each prompt; it ends where its text has a stop string."""
+        stop = partial(self._has_ended, [text.encode() for text in stops])
+        found = self._fitting(lambda n: generate(self.model, prompts, stop, settings, n, first_prompt=first))
+        return [ids for (ids,) in found]
 
-    def apply_chat_template(self, chat_history: Sequence[dict[str, str]], add_generation_prompt: bool = True) -> str:
-        """A prompt in the chat format; without `add_generation_prompt` the last message is the answer's beginning."""
-        self._chat = self._chat or ChatFormat(self.tokenizer)
-        messages = [Message(m["role"], m["content"]) for m in chat_history]  # type: ignore[arg-type]
-        begun = [] if add_generation_prompt else [messages.pop()]
-        ids = self._chat.prompt_ids(messages)
-        for message in begun:
-            ids += self.plain.encode_inner([message.content])[0]
-        text = self.tokenizer.apply_chat_template(
-            [{"role": m.role, "content": m.content} for m in messages], tokenize=False, add_generation_prompt=True
-        )
-        return ChatPrompt(text + "".join(m.content for m in begun), ids)
-
-    def _encode_pair(self, context: str, continuation: str) -> Pair:
-        if isinstance(context, ChatPrompt):
-            return context.ids, self.plain.encode_inner([continuation])[0]
-        pair: Pair = super()._encode_pair(context, continuation)
-        return pair
-
-    def loglikelihood(self, requests: Sequence[Instance], disable_tqdm: bool = True) -> list[tuple[float, bool]]:
-        """(log-likelihood, is it the greedy continuation) of each (context, continuation), without bars."""
-        found: list[tuple[float, bool]] = super().loglikelihood(requests, disable_tqdm=True)
-        return found
-
-    def _loglikelihood_tokens(
-        self, requests: Sequence[tuple[tuple[str, str], list[int], list[int]]], **_: object
-    ) -> list[tuple[float, bool]]:
-        pairs = []
-        for texts, prefix, continuation in requests:
-            if not continuation:
-                raise DataError(
-                    f"The choice {texts[1]!r} has no tokens of its own after its prompt; it cannot be scored"
-                )
-            room = self.max_length + 1 - len(continuation)
-            if room < 1:
-                raise DataError(
-                    f"A choice of {len(continuation)} tokens is longer than the {self.max_length} positions of the "
-                    f"model: {texts[1][:80]!r}..."
-                )
-            self.cut_prompts += len(prefix) > room
-            pairs.append((prefix[-room:], continuation))
-        return self._score(pairs)
-
-    def _score(self, pairs: Sequence[Pair]) -> list[tuple[float, bool]]:
-        scores = []
-        for start in range(0, len(pairs), SCORED_AT_ONCE):
-            part = pairs[start : start + SCORED_AT_ONCE]
-            found = self._fitting(partial(self._likelihoods, part))
-            scores += [(likelihood.sum, likelihood.is_greedy) for likelihood in found]
-            self.advance(len(part))
-        return scores
-
-    def _likelihoods(self, pairs: Sequence[Pair], sequences: int) -> list[Likelihood]:
-        return continuation_log_likelihoods(self.model, pairs, sequences * TOKENS_A_SEQUENCE)
-
-    def _answers(
-        self, prompts: Sequence[list[int]], stops: Sequence[str], settings: SamplingSettings, first: int, sequences: int
-    ) -> list[list[list[int]]]:
-        stop = partial(self._has_ended, [stop.encode() for stop in stops])
-        return generate(self.model, prompts, stop, settings, sequences, first_prompt=first)
+    def _tokens_at_once(self, sequences: int) -> int:
+        tokens = sequences * TOKENS_A_SEQUENCE
+        return min(tokens, CPU_TOKENS_AT_ONCE) if self.model.device.type == "cpu" else tokens
 
     def _fitting(self, compute: Callable[[int], list[Found]]) -> list[Found]:
         """Compute with as many sequences at once as memory holds: half as many, from now on, where they do not fit."""
@@ -176,59 +78,6 @@ class Engine(TemplateLM):  # type: ignore[misc]
             if self.model.device.type == "cuda":
                 torch.cuda.empty_cache()
 
-    def loglikelihood_rolling(self, requests: Sequence[Instance], disable_tqdm: bool = False) -> list[float]:
-        """Log-likelihoods of whole texts, for the harness."""
-        return self.text_log_likelihoods([request.args[0] for request in requests])
-
-    def text_log_likelihoods(self, texts: Sequence[str]) -> list[float]:
-        """Log-likelihood of each text, every token predicted once; the first follows the document's start."""
-        windows: list[Pair] = []
-        owners: list[int] = []
-        for number, text in enumerate(texts):
-            for window in get_rolling_token_windows(
-                token_list=self.tok_encode(text, add_special_tokens=False),
-                prefix_token=self.prefix_token_id,
-                max_seq_len=self.max_length,
-                context_len=1,
-            ):
-                windows.append(make_disjoint_window(window))
-                owners.append(number)
-        sums = [0.0] * len(texts)
-        for owner, (value, _) in zip(owners, self._score(windows), strict=True):
-            sums[owner] += value
-        return sums
-
-    def generate_until(self, requests: Sequence[Instance], disable_tqdm: bool = False) -> list[str]:
-        """Answers up to a stop string, the end of the turn or the longest length; greedy unless the task samples.
-
-        Raises:
-            RecipeError: a task asks for a generation setting that this engine does not have.
-        """
-        answers = [""] * len(requests)
-        numbered = sorted(enumerate(requests), key=lambda item: str(item[1].args[1]))
-        for _, group in groupby(numbered, key=lambda item: str(item[1].args[1])):
-            members = list(group)
-            settings, stops = _generation_settings(members[0][1].args[1], self.seed, self.max_length // 2)
-            prompts = [self._prompt_ids(request.args[0], settings.max_new_tokens) for _, request in members]
-            for (number, _), text in zip(members, self._generate(prompts, settings, stops), strict=True):
-                answers[number] = text
-        return answers
-
-    def _generate(
-        self, prompts: Sequence[list[int]], settings: SamplingSettings, stops: tuple[str, ...]
-    ) -> Iterator[str]:
-        for start in range(0, len(prompts), GENERATED_AT_ONCE):
-            part = prompts[start : start + GENERATED_AT_ONCE]
-            found = self._fitting(partial(self._answers, part, stops, settings, start))
-            self.advance(len(part))
-            yield from (_cut(self.plain.decode(returned[0]), stops) for returned in found)
-
-    def _prompt_ids(self, context: str, max_new_tokens: int) -> list[int]:
-        ids = context.ids if isinstance(context, ChatPrompt) else self.tok_encode(context)
-        room = self.max_length - max_new_tokens
-        self.cut_prompts += len(ids) > room
-        return ids[-room:]
-
     def _has_ended(self, stops: Sequence[bytes], ids: Sequence[int]) -> bool:
         """True where an answer's last token is the end of sequence, or completes a stop string."""
         if ids[-1] == self.eot_token_id:
@@ -236,25 +85,3 @@ class Engine(TemplateLM):  # type: ignore[misc]
         first = max(0, len(ids) - max(map(len, stops), default=0))  # a token has a byte at least
         text = b"".join(self.plain.token_bytes(ids[i], is_first=i == 0) for i in range(first, len(ids)))
         return any(stop in text for stop in stops)
-
-
-def _generation_settings(
-    wanted: dict[str, Any], seed: int, most_tokens: int
-) -> tuple[SamplingSettings, tuple[str, ...]]:
-    """Settings and stop strings from the `generation_kwargs` of a task file; an answer leaves room for its prompt."""
-    known = {"until", "do_sample", "temperature", "top_p", "max_gen_toks"}
-    if unknown := set(wanted) - known:
-        raise RecipeError(
-            f"generation_kwargs has {', '.join(sorted(unknown))}; this engine knows {', '.join(sorted(known))}"
-        )
-    until = wanted.get("until") or []
-    stops = tuple(stop for stop in ([until] if isinstance(until, str) else until) if stop)
-    temperature = float(wanted.get("temperature", 1.0)) if wanted.get("do_sample") else 0.0
-    max_new_tokens = min(most_tokens, int(wanted.get("max_gen_toks", DEFAULT_NEW_TOKENS)))
-    return SamplingSettings(max_new_tokens, temperature, float(wanted.get("top_p", 1.0)), seed), stops
-
-
-def _cut(text: str, stops: Sequence[str]) -> str:
-    for stop in stops:
-        text = text.split(stop, 1)[0]
-    return text

@@ -54,12 +54,30 @@ def markdown(report: Mapping[str, Any]) -> str:
     lines += _certain(report["differences"])
     for source in dict.fromkeys(row["source"] for row in report["published"] if "source" in row):
         lines += ["", f"Published: {source}. Their prompts are not ours. `mean` is unweighted over languages all have."]
-    if report["prompts_cut"]:
-        lines += ["", f"{report['prompts_cut']:,} prompts were too long for a model and lost their beginning."]
+    lines += [line for note in notes(report) for line in ("", note)]
     if report["missing"]:
         lines += ["", "## Without data", ""]
         lines += [f"- {what}" for what in dict.fromkeys(entry["what"] for entry in report["missing"])]
     return "\n".join(lines) + "\n"
+
+
+def notes(report: Mapping[str, Any]) -> list[str]:
+    """What a reader must know of how the figures came about, a line each."""
+    found = []
+    if report["prompts_cut"]:
+        found.append(f"{report['prompts_cut']:,} prompts were too long for a model and lost their beginning.")
+    for model in report["models"]:
+        if model["choices_by"] == "letter":
+            found.append(
+                f"{model['name']} was shown the choices and wrote a letter, since its server tells no likelihoods: not "
+                "the same measure as of models whose choices are compared by likelihood."
+            )
+        if model["unanswered"]:
+            why = f" ({model['problem']})" if model["problem"] else ""
+            found.append(
+                f"{model['name']} left {model['unanswered']:,} questions unanswered, which count as wrong{why}."
+            )
+    return found
 
 
 def _certain(differences: Sequence[Row]) -> list[str]:

@@ -7,7 +7,7 @@ of `datasets` is switched off for the time of the run, and its cache lies in a t
 import logging
 import tempfile
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partialmethod
@@ -20,7 +20,6 @@ import tqdm
 from lm_eval.evaluator import evaluate
 
 from seallm.base.interval import bootstrap_mean, wilson
-from seallm.evaluate.engine import Engine
 from seallm.evaluate.metrics import corpus_chrf_interval
 
 RESAMPLES = 200
@@ -69,11 +68,11 @@ def chosen_examples(available: int, limit: int | None) -> Sequence[int]:
     return chosen
 
 
-def score_task(engine: Engine, name: str, task: Any, limits: Limits, chat: bool, seed: int) -> list[Row]:
+def score_task(engine: Any, name: str, task: Any, limits: Limits, chat: bool, seed: int) -> list[Row]:
     """Ask one model one task.
 
     Args:
-        engine: the model.
+        engine: the model; an `LM` of the harness. Questions in its `unanswered` count as wrong.
         name: of the task.
         task: from `read_tasks`; used again for the next model.
         limits: examples a task, as `chosen_examples` draws them.
@@ -83,6 +82,8 @@ def score_task(engine: Engine, name: str, task: Any, limits: Limits, chat: bool,
     Returns:
         By metric, rows {name, task, language, metric, values, chances}: a value an example, and what guessing scores.
     """
+    about = task.config.metadata or {}
+    engine.language = task_language({"metadata": about})
     task.set_fewshot_seed(seed)  # anew for each model, so that all see the same examples
     found = evaluate(
         lm=engine,
@@ -94,23 +95,27 @@ def score_task(engine: Engine, name: str, task: Any, limits: Limits, chat: bool,
         fewshot_as_multiturn=True,
     )
     samples = found["samples"][name]
-    about = task.config.metadata or {}
+    unanswered = getattr(engine, "unanswered", ())
     is_choice = task.OUTPUT_TYPE == "multiple_choice"
     return [
         {
             "name": name,
             "task": str(about.get("task", name)),
-            "language": task_language({"metadata": about}),
+            "language": engine.language,
             "metric": metric,
-            "values": [_plain(sample[metric]) for sample in samples],
+            "values": [_value(sample, metric, unanswered) for sample in samples],
             "chances": [1 / len(sample["arguments"]) for sample in samples] if is_choice else [],
         }
         for metric in task.aggregation()
     ]
 
 
-def _plain(value: Any) -> Any:
-    return value.item() if isinstance(value, np.generic) else value
+def _value(sample: Row, metric: str, unanswered: Collection[str]) -> Any:
+    """The score of an example: that of a wrong answer where there is none."""
+    value = sample[metric].item() if isinstance(sample[metric], np.generic) else sample[metric]
+    if sample["arguments"][0][0] not in unanswered:
+        return value
+    return 0.0 if isinstance(value, int | float) else (value[0], "")
 
 
 def figures(scored: Sequence[Row], tasks: Tasks, seed: int) -> list[Row]:

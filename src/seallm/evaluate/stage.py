@@ -10,6 +10,7 @@ from seallm.base.artifacts import StageContext, timed
 from seallm.base.files import files_under, write_json
 from seallm.base.runtime import Task, progress, seed_everything
 from seallm.evaluate.answers import greedy_answers, sample_questions
+from seallm.evaluate.candidates import FolderCandidate
 from seallm.evaluate.engine import Engine
 from seallm.evaluate.harness import Limits, Tasks, offline
 from seallm.evaluate.parallel_text import parallel_rows, read_parallel
@@ -25,6 +26,7 @@ from seallm.evaluate.subjects import (
     write_submissions,
 )
 from seallm.evaluate.task_loading import load_tasks
+from seallm.policies.loading import load_policy
 from seallm.recipe import Evaluate
 
 MODELS = ("base", "pretrain", "hybrid", "sft", "dpo")
@@ -69,8 +71,7 @@ def run(settings: Evaluate, context: StageContext) -> None:
 
 def _subject(name: str, settings: Evaluate, context: StageContext, task: Task) -> Subject:
     return Subject(
-        name,
-        context.inputs[name] / "model",
+        FolderCandidate(name, context.inputs[name] / "model"),
         name in CHAT_MODELS,
         context.out / "parts",
         settings.batch_sequences,
@@ -91,7 +92,9 @@ def _parts(settings: Evaluate, context: StageContext, tasks: Tasks) -> dict[str,
         parts["parallel"] = Measurement(count, lambda of: parallel_rows(of.engine, sentences, seed))
     if settings.safety_prompts is not None:
         prompts = read_safety_prompts(files_under(context.resolve(settings.safety_prompts)), languages)
-        parts["safety"] = Measurement(len(prompts), lambda of: safety_rows(of.engine, prompts), only_chat=True)
+        policy = load_policy(settings.policy, context.recipe_folder) if settings.policy is not None else None
+        systems = policy.system_prompts() if policy is not None else None
+        parts["safety"] = Measurement(len(prompts), lambda of: safety_rows(of.engine, prompts, systems), only_chat=True)
     data = context.resolve(settings.data)
     questions = [(code, q) for code in languages for q in sample_questions(code, settings.sample_prompts, data)]
     parts["samples"] = Measurement(len(questions), lambda of: _samples(of.engine, questions), only_chat=True)

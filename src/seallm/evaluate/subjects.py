@@ -14,20 +14,27 @@ from typing import Any, NamedTuple, TypedDict
 from seallm.base.artifacts import timed
 from seallm.base.files import read_json, write_json, write_text
 from seallm.base.runtime import Runtime, Task
-from seallm.evaluate.engine import Engine
+from seallm.evaluate.candidates import Candidate
 from seallm.evaluate.harness import Limits, Tasks, figures, request_count, score_task
-from seallm.evaluate.metrics import SUBMISSION
-from seallm.model.checkpoints import load_model, load_tokenizer
+from seallm.evaluate.metrics import KEPT, SUBMISSION
 
 Row = dict[str, Any]
 
 
 class Part(TypedDict):
-    """What one part of one model leaves: what it was made from, its rows, and how many prompts were too long."""
+    """What one part of one model leaves.
+
+    Attributes:
+        key: what it was made from.
+        rows: scores or figures.
+        prompts_cut: prompts that were too long and lost their beginning.
+        unanswered: questions whose answer named no choice, or that a server gave up.
+    """
 
     key: str
     rows: list[Row]
     prompts_cut: int
+    unanswered: int
 
 
 @dataclass
@@ -54,18 +61,16 @@ class Bar:
 
 @dataclass(frozen=True)
 class Subject:
-    """One model under evaluation; loaded only where a part of it is still to do.
+    """One model under evaluation; opened only where a part of it is still to do.
 
     Attributes:
-        name: as figures name it.
-        folder: its Hugging Face folder.
+        candidate: the model.
         is_chat: give it prompts in the chat format.
         parts: folder of the finished parts of all models.
         seconds: filled with the seconds of each part that was measured now.
     """
 
-    name: str
-    folder: Path
+    candidate: Candidate
     is_chat: bool
     parts: Path
     batch_sequences: int
@@ -74,19 +79,31 @@ class Subject:
     bar: Bar
     seconds: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def name(self) -> str:
+        """As figures name it."""
+        return self.candidate.name
+
     @cached_property
-    def engine(self) -> Engine:
-        """The loaded model."""
-        model, tokenizer = load_model(self.folder, self.runtime), load_tokenizer(self.folder)
-        return Engine(model, tokenizer, self.batch_sequences, self.seed, self.bar.advance)
+    def engine(self) -> Any:
+        """The opened model."""
+        return self.candidate.open(self.batch_sequences, self.seed, self.runtime, self.bar.advance)
 
 
 class Measurement(NamedTuple):
-    """One part: how many requests it makes, how it is measured, and whether plain models have it too."""
+    """One part: how many requests it makes, how it is measured, and which models have it.
+
+    Attributes:
+        requests: about how many.
+        rows: measures it.
+        only_chat: plain models do not have it.
+        needs_tokens: models whose tokens nobody sees do not have it.
+    """
 
     requests: int
     rows: Callable[[Subject], list[Row]]
     only_chat: bool = False
+    needs_tokens: bool = False
 
 
 def task_measurements(tasks: Tasks, limits: Limits) -> dict[str, Measurement]:
@@ -101,7 +118,7 @@ def task_measurements(tasks: Tasks, limits: Limits) -> dict[str, Measurement]:
 
 def model_figures(subject: Subject, parts: Mapping[str, Part], tasks: Tasks) -> list[Row]:
     """All figures of a model: of its tasks, then of its other parts."""
-    scored = [r for name, part in parts.items() if name in tasks for r in part["rows"] if r["metric"] != SUBMISSION]
+    scored = [r for name, part in parts.items() if name in tasks for r in part["rows"] if r["metric"] not in KEPT]
     others = [row for name, part in parts.items() if name not in tasks for row in part["rows"]]
     return [{"model": subject.name, **row} for row in (*figures(scored, tasks, subject.seed), *others)]
 
@@ -132,8 +149,14 @@ def _cached(subject: Subject, part: str, function: Callable[[Subject], list[Row]
         if found["key"] == key:
             return found
     with timed(subject.seconds, f"{subject.name}_{part}_seconds"):
-        cut_before = subject.engine.cut_prompts
+        before = _counts(subject.engine)
         rows = function(subject)
-    made = Part(key=key, rows=rows, prompts_cut=subject.engine.cut_prompts - cut_before)
-    write_json(path, made)
+    cut, unanswered, given_up = (now - then for now, then in zip(_counts(subject.engine), before, strict=True))
+    made = Part(key=key, rows=rows, prompts_cut=cut, unanswered=unanswered)
+    if not given_up:  # what a server gave up is asked again by the next command; what it answered is on disk
+        write_json(path, made)
     return made
+
+
+def _counts(engine: Any) -> tuple[int, int, int]:
+    return engine.cut_prompts, len(engine.unanswered), engine.given_up

@@ -30,6 +30,7 @@ PARSERS: dict[str, Callable[[Row, str, Layout], Row]] = {
     "span": task_rows.span,
     "sums": task_rows.sums,
     "summary": task_rows.summary,
+    "safety": task_rows.safety,
 }
 
 
@@ -81,6 +82,8 @@ def _parsed(paths: Sequence[Path], kind: str, layout: Layout) -> list[Row]:
     rows = [
         parse(row, where, layout) for path in paths for where, row in raw_rows(path, layout.header) if layout.takes(row)
     ]
+    if layout.prompt_kind:
+        rows = [row for row in rows if row["kind"] == layout.prompt_kind]
     if not rows:
         raise DataError(f"{paths[0]} is empty; expected at least one row" + layout.of_prefix)
     return rows

@@ -24,6 +24,9 @@ class Layout:
         labels: the labels of a classification, and `label_words` what they are called in the language.
         header: columns of a file without a header line.
         id_prefix: only rows whose id begins so.
+        only: only rows whose columns have these values.
+        harmful: labels of requests that must be declined, and `harmless` of those that must be answered.
+        prompt_kind: which of the two the task asks; empty for both.
     """
 
     language: str = ""
@@ -33,6 +36,10 @@ class Layout:
     label_words: Sequence[str] = ()
     header: Sequence[str] = ()
     id_prefix: str = ""
+    only: Mapping[str, str] = field(default_factory=dict)
+    harmful: Sequence[str] = ()
+    harmless: Sequence[str] = ()
+    prompt_kind: str = ""
 
     @classmethod
     def of(cls, language: str, found: Mapping[str, Any]) -> "Layout":
@@ -43,11 +50,15 @@ class Layout:
     @property
     def of_prefix(self) -> str:
         """How a message names the rows that are taken."""
-        return f" whose id begins with {self.id_prefix!r}" if self.id_prefix else ""
+        parts = [f"whose id begins with {self.id_prefix!r}"] if self.id_prefix else []
+        parts += [f"whose {column} is {value!r}" for column, value in self.only.items()]
+        parts += [f"that is {self.prompt_kind}"] if self.prompt_kind else []
+        return " " + " and ".join(parts) if parts else ""
 
     def takes(self, row: Row) -> bool:
         """True where a row belongs to the task."""
-        return not self.id_prefix or str(row.get("id", "")).startswith(self.id_prefix)
+        is_named = not self.id_prefix or str(row.get("id", "")).startswith(self.id_prefix)
+        return is_named and all(str(row.get(column)) == value for column, value in self.only.items())
 
 
 def xcopa(row: Row, where: str, _: Layout) -> Row:
@@ -154,15 +165,18 @@ def label(row: Row, where: str, layout: Layout) -> Row:
 
 def span(row: Row, where: str, layout: Layout) -> Row:
     """{context, question, answers, language} of a question answered by a span of a paragraph, in SQuAD's layouts."""
-    answers = row.get("answers")
-    if isinstance(answers, dict):
+    column = layout.columns.get("answers", "answers")
+    answers = row.get(column)
+    if isinstance(answers, str):
+        answers = [answers]
+    elif isinstance(answers, dict):
         answers = answers.get("text")
     elif isinstance(answers, list):
         answers = [a.get("text") if isinstance(a, dict) else a for a in answers]
     return {
         "context": text(row, "context", where).lstrip("\ufeff"),
         "question": text(row, "question", where),
-        "answers": list(dict.fromkeys(texts(answers, "answers", where))),
+        "answers": list(dict.fromkeys(texts(answers, column, where))),
         "language": layout.language,
     }
 
@@ -189,6 +203,24 @@ def summary(row: Row, where: str, layout: Layout) -> Row:
         "text": text(row, layout.columns["text"], where),
         "target": text(row, layout.columns["summary"], where),
         "language": layout.language,
+    }
+
+
+def safety(row: Row, where: str, layout: Layout) -> Row:
+    """{text, kind, language, helplines} of a request; one without a label is harmful."""
+    kind = "harmful"
+    column = layout.columns.get("label")
+    if column is not None:
+        value = str(row.get(column, "")).strip()
+        known = [*layout.harmful, *layout.harmless]
+        if value not in known:
+            raise DataError(f"{where}: {column!r} is {value!r}; expected one of {', '.join(known)}")
+        kind = "harmful" if value in layout.harmful else "harmless"
+    return {
+        "text": text(row, layout.columns["text"], where),
+        "kind": kind,
+        "language": layout.language,
+        "helplines": [str(contact) for contact in row.get("helplines") or ()],
     }
 
 

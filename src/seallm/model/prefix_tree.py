@@ -108,7 +108,7 @@ def _shared_by_all(sequences: Sequence[list[int]]) -> int:
     """First tokens common to all sequences, the last one of each left out, for its logits are read."""
     if len(sequences) < 2:
         return 0
-    first, last = min(sequences), max(sequences)
+    first, last = min(sequences, key=tuple), max(sequences, key=tuple)
     shared = min(_common(first, last), *(len(sequence) - 1 for sequence in sequences))
     return shared if shared >= MIN_SHARED_TOKENS else 0
 

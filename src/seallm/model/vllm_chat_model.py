@@ -1,4 +1,6 @@
-"""Questions in, answers out, of a model that vLLM computes in this process; needs the extra `vllm` and a GPU.
+"""Questions in, answers out, of a model that vLLM computes in this process; needs the extra `vllm` and GPUs.
+
+All GPUs that torch sees hold one model together; CUDA_VISIBLE_DEVICES leaves some of them out.
 
 Prompts are given as ids, made as for every other engine, so that a message cannot forge a turn here either.
 """
@@ -38,11 +40,14 @@ class VllmChatModel(FolderChatModel):
         """The engine, started when it is first needed."""
         from vllm import LLM
 
+        from seallm.base.runtime import gpu_count
+
         dtype = "auto" if self.settings.runtime.dtype == "auto" else self.settings.runtime.dtype
         return LLM(
             model=str(self.folder),
             dtype=dtype,
             gpu_memory_utilization=self.settings.gpu_memory_share,
+            tensor_parallel_size=max(1, gpu_count()),
             trust_remote_code=False,
             seed=0,
         )
@@ -71,7 +76,7 @@ class VllmChatModel(FolderChatModel):
             for prompt, seed in zip(prompts, seeds, strict=True)
         ]
         answers = []
-        for output in self.llm.generate(_prompts(prompts), drawn, use_tqdm=False):
+        for output in self.llm.generate(prompts_of_ids(prompts), drawn, use_tqdm=False):
             found = output.outputs[0]
             ids = [token_id for token_id in found.token_ids if token_id not in ends]
             answers.append(Drawn(ids, found.finish_reason == "stop"))
@@ -82,7 +87,7 @@ class VllmChatModel(FolderChatModel):
         from vllm import SamplingParams
 
         wanted = SamplingParams(max_tokens=1, temperature=0.0, prompt_logprobs=1)
-        outputs = self.llm.generate(_prompts([p + c for p, c in requests]), wanted, use_tqdm=False)
+        outputs = self.llm.generate(prompts_of_ids([p + c for p, c in requests]), wanted, use_tqdm=False)
         scores = []
         for (prefix, continuation), output in zip(requests, outputs, strict=True):
             told = output.prompt_logprobs[len(prefix) :]
@@ -92,5 +97,6 @@ class VllmChatModel(FolderChatModel):
         return scores
 
 
-def _prompts(prompts: Sequence[Ids]) -> list[dict[str, Ids]]:
+def prompts_of_ids(prompts: Sequence[Ids]) -> list[dict[str, Ids]]:
+    """Prompts as vLLM wants them."""
     return [{"prompt_token_ids": list(ids)} for ids in prompts]

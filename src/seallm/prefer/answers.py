@@ -1,6 +1,6 @@
 """Sampled answers in, a reason to drop each bad one out: empty, cut off, broken, repetitive, or in another script.
 
-An answer to a Thai question must be mostly Thai letters. Languages of one script are told apart by `answer_languages`.
+An answer to a Thai question must be mostly Thai letters. Languages of one script are told apart by `answer_language`.
 """
 
 import unicodedata

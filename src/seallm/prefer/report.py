@@ -11,11 +11,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from seallm.answer_language import AnswerLanguage
 from seallm.base.errors import DataError
 from seallm.base.files import files_under, read_json, write_json, write_text
 from seallm.base.records import Preference, read_preferences
 from seallm.languages import known_languages
-from seallm.prefer.answer_languages import is_foreign, told_languages
 from seallm.prefer.figures import CHOSEN, rate
 from seallm.prefer.judging import GOLD, KNOWN, OWN
 from seallm.prefer.report_page import render
@@ -181,7 +181,8 @@ def agreement(gold: Sequence[Preference], rows: Sequence[Row]) -> Figures:
 def pair_figures(preferences: Sequence[Preference]) -> Figures:
     """Of pairs made elsewhere: by language their number, how often the longer answer is chosen, and drift."""
     texts = [[p.chosen[-1].content, p.rejected[-1].content] for p in preferences]
-    told = told_languages([text for pair in texts for text in pair])
+    expected = [p.language for p in preferences for _ in range(2)]
+    told = AnswerLanguage()([text for pair in texts for text in pair], expected)
     groups: dict[str, list[int]] = defaultdict(list)
     for number, preference in enumerate(preferences):
         groups[preference.language].append(number)
@@ -198,7 +199,7 @@ def _of_pairs(
     different = [(chosen, rejected) for chosen, rejected in lengths if chosen != rejected]
     foreign = {
         name: [
-            told[2 * n + place] is not None and is_foreign(told[2 * n + place], preferences[n].language)
+            told[2 * n + place] not in (None, preferences[n].language)
             for n in own
             if preferences[n].language in known_languages()
         ]

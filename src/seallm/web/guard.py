@@ -2,12 +2,13 @@
 
 A page on another site must not reach a server on this machine: neither by a name that its owner points at 127.0.0.1
 (DNS rebinding: the Host header gives it away) nor by posting from a visitor's browser (the Origin header does).
-Everything but the chat page and /health needs the key, where there is one.
+Everything but the page itself and /health needs the key, where there is one.
 """
 
 import asyncio
 import hmac
 import ipaddress
+from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -15,10 +16,10 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from seallm.serve.schema import ErrorBody, error_detail
+from seallm.web.refusals import error_response
 
 LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "[::1]"})
-OPEN_PATHS = frozenset({"/", "/page.css", "/page.js", "/health"})
+OPEN_PATHS = frozenset({"/", "/page.css", "/page.js", "/look.css", "/scripts.js", "/health"})
 SECURITY_HEADERS = {
     "content-security-policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
@@ -57,17 +58,13 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def error_response(status: int, message: str, code: str, headers: dict[str, str] | None = None) -> JSONResponse:
-    """A refusal as OpenAI's clients read it."""
-    body = ErrorBody(error=error_detail(status, message, code))
-    return JSONResponse(body.model_dump(), status, headers)
-
-
 class Guard:
     """ASGI middleware around the application."""
 
-    def __init__(self, app: ASGIApp, settings: GuardSettings) -> None:
-        self.app, self.settings = app, settings
+    def __init__(
+        self, app: ASGIApp, settings: GuardSettings, replied: Callable[[str, int], object] | None = None
+    ) -> None:
+        self.app, self.settings, self.replied = app, settings, replied
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse, or hand on with the body already read."""
@@ -78,6 +75,7 @@ class Guard:
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 MutableHeaders(scope=message).update(SECURITY_HEADERS)
+                self._count(scope, message["status"])
             await send(message)
 
         headers = Headers(scope=scope)
@@ -87,6 +85,11 @@ class Guard:
             await self.app(scope, _replay(body, receive), send_with_headers)
         else:
             await body(scope, receive, send_with_headers)
+
+    def _count(self, scope: Scope, status: int) -> None:
+        if self.replied is not None:
+            route = scope.get("route")  # none where a request was refused or led nowhere
+            self.replied(getattr(route, "path", "other"), status)
 
     def _refuse_sender(self, headers: Headers) -> JSONResponse | None:
         host = headers.get("host", "").lower()
