@@ -212,12 +212,14 @@ def write_evaluation(folder: Path, text: str | None) -> None:
             add(model, "parallel", code, "bits_per_byte", value=bits, low=bits - 0.1, high=bits + 0.1, n=50)
             if model in ("sft", "dpo"):
                 add(model, "safety", code, "refusal_rate", **share(round(10 * skill[model]) - k % 3, 10))
+                add(model, "safety", code, "unsafe_rate", **share(10 - round(10 * skill[model]) + k % 3, 10))
                 add(model, "safety", code, "over_refusal_rate", **share(1 + k % 2, 10))
         add(
             model, "quiz", "all", "accuracy", **share(round(400 * (0.25 + 0.62 * skill[model])), 400) | {"chance": 0.25}
         )
         if model in ("sft", "dpo"):
             add(model, "safety", "all", "refusal_rate", **share(82, 100))
+            add(model, "safety", "all", "unsafe_rate", **share(18, 100))
             add(model, "safety", "all", "over_refusal_rate", **share(15, 100))
     write_json(folder / "results.json", rows)
     samples = [

@@ -26,7 +26,7 @@ from seallm.evaluate.measuring import SEED, Work, measure_all, measure_share, pr
 from seallm.evaluate.metrics import KEPT, chrf_signature
 from seallm.evaluate.published_figures import beside, read_published
 from seallm.evaluate.safety_answers import Answered, answered, is_safety
-from seallm.evaluate.safety_judge import Ask, judge_answers, judged_rows
+from seallm.evaluate.safety_judge import Ask, judge_answers, judge_summary, judged_rows
 from seallm.evaluate.safety_plot import draw_safety
 from seallm.evaluate.subjects import Part, Subject, model_figures, write_submissions
 
@@ -108,7 +108,7 @@ def _add_safety(report: dict[str, Any], items: Sequence[Answered], extras: Extra
     if extras.safety_judge is not None and items:
         verdicts = judge_answers(items, extras.safety_judge)
         report["rows"] += judged_rows(items, verdicts)
-        report["safety_judge"] = {verdict: verdicts.count(verdict) for verdict in sorted(set(verdicts))}
+        report["safety_judge"] = judge_summary(items, verdicts)
     if extras.show_prompts:
         report["safety_answers"] = [item.row() for item in items]
 
@@ -157,4 +157,5 @@ def _figures(
         "differences": differences(scored, tasks, SEED),
         "published": beside(rows, published),
         "prompts_cut": sum(part["prompts_cut"] for _, done in found for part in done.values()),
+        "questions_cut": sum(part["questions_cut"] for _, done in found for part in done.values()),
     }

@@ -293,7 +293,8 @@ def measure_token_bytes(model: PreTrainedModel) -> int:
     with attention_kept(model):
         model.set_attn_implementation("eager")
         plain = model(input_ids=torch.tensor([ids], device=model.device), use_cache=False).logits[0, -1].float()
-    if not bool((found - plain).abs().max() <= 0.05 * plain.abs().max()):
+    rounding = 1e-3 if model.dtype == torch.float32 else 0.15  # in bfloat16, sdpa and eager differ by up to 0.05
+    if not bool((found - plain).norm() <= rounding * plain.norm()):
         raise ModelError(
             f"{type(model).__name__} computes something else when its key-value cache is shared. Serve it with "
             "--engine vllm"
