@@ -69,7 +69,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "answer_language": FLOOR | {"corpus"},
     "evaluate_stage": FLOOR | {"answer_language", "evaluate"},
     "card_verbs": FLOOR | {"evaluate", "plan", "run_recipe"},
-    "judge_verbs": FLOOR | {"answer_language", "endpoints", "evaluate", "model", "many_values"},
+    "judge_verbs": FLOOR | {"answer_language", "endpoints", "evaluate", "evaluate_verbs", "model", "many_values"},
     "parallel_folder": FLOOR | {"corpus", "vocab"},
     "vocab_inputs": FLOOR | {"corpus", "vocab", "parallel_folder"},
     "vocab_alone": FLOOR | {"plan", "stage_kinds", "recipe_file", "vocab", "parallel_folder", "vocab_inputs"},
