@@ -9,8 +9,8 @@ STAMP := $(VENV)/.installed
 quickstart: $(STAMP)  ## raw web pages to a chat model, a few minutes on a laptop
 	$(BIN)/seallm run recipes/quickstart.toml
 
-test: $(STAMP)  ## the whole test suite
-	$(BIN)/python -m pytest
+test: $(STAMP)  ## the whole test suite, a file at a time on every core
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 check: $(STAMP)  ## what a change must pass beside the tests
 	$(BIN)/ruff format --check src tests scripts benchmarks

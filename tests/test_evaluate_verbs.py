@@ -248,3 +248,32 @@ def test_mistakes_are_one_line(models: Path, tmp_path: Path, monkeypatch: pytest
         assert isinstance(result.exception, error), (arguments, result.output)
         assert message in str(result.exception)
         assert "\n" not in str(result.exception)
+
+
+def test_prompts_of_safety_tasks_are_shown_on_wish_alone(models: Path, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    rows = [{"prompt": f"SECRET{n} {kind}", "language": "en", "kind": kind} for n in range(2) for kind in KINDS]
+    (data / "policy.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    options = ["--tasks", "policy", "--data", data, "--out", tmp_path / "figures"]
+    result = call(models / "chat", *options)
+    assert result.exit_code == 0, result.output
+    found = report(tmp_path / "figures")
+    assert {(r["task"], r["metric"], r["n"]) for r in found["rows"]} == {
+        ("policy", "refusal_rate", 2),
+        ("policy", "unsafe_rate", 2),
+        ("policy", "over_refusal_rate", 2),
+    }
+    assert len(found["missing"]) == 18  # the pack is in one language; the others are told, and the rest goes on
+    files = [file for file in (tmp_path / "figures").rglob("*") if file.is_file()]
+    assert tmp_path / "figures" / "safety.svg" in files
+    assert not [file for file in files if b"SECRET" in file.read_bytes()]
+    shown = call(models / "chat", *options, "--show-prompts", "--safety-judge", models / "chat")
+    assert shown.exit_code == 0, shown.output
+    found = report(tmp_path / "figures")
+    assert {row["prompt"] for row in found["safety_answers"]} == {row["prompt"] for row in rows}
+    assert sum(found["safety_judge"]["verdicts"].values()) == 4
+    assert "SECRET" not in (tmp_path / "figures" / "report.md").read_text(encoding="utf-8")
+
+
+KINDS = ("harmful", "harmless")

@@ -36,7 +36,7 @@ def test_every_shipped_recipe_can_be_planned(path: Path, tmp_path: Path) -> None
         ("vocab.new_tokens=10", ALL[2:]),
         ("pretrain.mixtures.0.tokens=10", ALL[3:]),
         ("sft.epochs=9", ALL[5:]),
-        ("prefer.temperature=0.1", ALL[6:]),
+        ("prefer.temperatures=[0.1]", ALL[6:]),
         ("dpo.beta=0.9", ALL[7:]),
         ("evaluate.limit=3", ALL[8:]),
         ("seed=99", ALL),
@@ -75,6 +75,36 @@ def test_each_stage_starts_from_the_newest_model(tmp_path: Path) -> None:
     }
 
 
+def test_rounds_follow_each_other(tmp_path: Path) -> None:
+    once, plan = quickstart_plan(tmp_path), quickstart_plan(tmp_path, "prefer.rounds=3")
+    rounds = ["prefer", "dpo", "prefer2", "dpo2", "prefer3", "dpo3"]
+    assert [stage.kind.name for stage in plan.stages] == [*ALL[:6], *rounds, *ALL[8:]]
+    assert [stage.artifact.folder.name for stage in plan.stages[8:12]] == [
+        "07-prefer2",
+        "08-dpo2",
+        "07-prefer3",
+        "08-dpo3",
+    ]
+    assert plan.stage("prefer2").inputs["model"].name == "08-dpo"
+    assert {name: folder.name for name, folder in plan.stage("dpo2").inputs.items()} == {
+        "model": "08-dpo",
+        "prefer": "07-prefer2",
+    }
+    assert plan.stage("evaluate").inputs["dpo"].name == "08-dpo3"
+    assert plan.stage("report").inputs["prefer"].name == "07-prefer3"
+    for name in ("prefer", "dpo"):  # a further round leaves those before it as they are
+        assert plan.stage(name).artifact.fingerprint == once.stage(name).artifact.fingerprint
+    assert len({plan.stage(name).artifact.fingerprint for name in rounds}) == 6
+
+
+def test_weaker_models_are_read(tmp_path: Path) -> None:
+    plan = quickstart_plan(tmp_path, 'prefer.weaker_models=["hybrid"]')
+    assert {name: folder.name for name, folder in plan.stage("prefer").inputs.items()} == {
+        "model": "06-sft",
+        "hybrid": "05-hybrid",
+    }
+
+
 def test_sections_that_are_absent_are_left_out(tmp_path: Path) -> None:
     path = tmp_path / "r.toml"
     path.write_text('name="x"\nlanguages=["en"]\n[base]\nmodel="m"\n[sft]\nconversations=["sample:chat"]\n')
@@ -106,3 +136,26 @@ def test_steps_can_be_skipped_in_a_stage_that_is_under_way(tmp_path: Path) -> No
     assert (new.open_partial() / "work").is_file()
     other = quickstart_plan(tmp_path, "pretrain.sequence_tokens=128").stage("pretrain").artifact
     assert not (other.open_partial() / "work").exists()
+
+
+def test_a_policy_counts_by_its_content_and_that_of_the_pack_below(tmp_path: Path) -> None:
+    def fingerprint(principle: str) -> str:
+        (tmp_path / "policies").mkdir(exist_ok=True)
+        pack = f'about = "x"\nextends = "default"\n[languages.en]\nprinciples = ["{principle}"]\n'
+        (tmp_path / "policies" / "house.toml").write_text(pack, encoding="utf-8")
+        (tmp_path / "r.toml").write_text(
+            'name="x"\nlanguages=["en"]\n[base]\nmodel="m"\n[sft]\nconversations=["sample:chat"]\npolicy="house"\n'
+        )
+        plan = make_plan(load_recipe(tmp_path / "r.toml"), tmp_path, tmp_path / "runs")
+        names = [getattr(file, "name", "") for file in plan.stage("sft").files]
+        assert names[-2:] == ["house.toml", "default.toml"]
+        return plan.stage("sft").artifact.fingerprint
+
+    assert fingerprint("Be brief.") == fingerprint("Be brief.") != fingerprint("Be kind.")
+
+
+def test_a_wrong_policy_is_told_before_anything_is_run(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"no policy pack 'defualt' \(did you mean `default`\?\)"):
+        quickstart_plan(tmp_path, "sft.policy=defualt")
+    with pytest.raises(RecipeError, match="There is no policy pack"):
+        quickstart_plan(tmp_path, "hybrid.policy=policies/nowhere.toml")

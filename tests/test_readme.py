@@ -7,8 +7,9 @@ import pytest
 from typer.testing import CliRunner
 
 from seallm.cli import app
-from seallm.plan import KINDS, make_plan
+from seallm.plan import make_plan
 from seallm.recipe_file import load_recipe
+from seallm.stage_kinds import KINDS
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -57,5 +58,5 @@ def test_its_links_and_folders_exist() -> None:
 
 
 def test_its_stage_folders_are_those_of_a_run() -> None:
-    numbered = {f"{number:02d}-{kind.name}" for number, kind in enumerate(KINDS, 1)}
+    numbered = {f"{number:02d}-{kind.name}" for number, kind in enumerate(KINDS)}
     assert set(re.findall(r"\d\d-[a-z]+", README)) <= numbered

@@ -106,6 +106,6 @@ def test_bad_overrides_are_named(tmp_path: Path, override: str) -> None:
 
 def test_input_paths_are_found_at_any_depth() -> None:
     recipe = load_recipe(ROOT / "recipes" / "quickstart.toml")
-    assert list(input_paths(recipe.base)) == ["sample:base/english.jsonl.gz"]
+    assert list(input_paths(recipe.base, ROOT)) == ["sample:base/english.jsonl.gz"]
     assert recipe.evaluate is not None
-    assert set(input_paths(recipe.evaluate)) == {"sample:bench", "sample:parallel", "sample:safety/prompts.jsonl"}
+    assert set(input_paths(recipe.evaluate, ROOT)) == {"sample:bench", "sample:parallel", "sample:safety/prompts.jsonl"}

@@ -114,10 +114,10 @@ def pairs(steps: int) -> np.ndarray:
 
 
 def seallm_dpo(steps: int, clock: Clock) -> list[float]:
-    from seallm.train.dpo import PairBatches, log_probabilities_of
+    from seallm.train.dpo import PairBatches
     from seallm.train.loop import Phase, StepBatch
-    from seallm.train.objectives import dpo_loss
-    from seallm.train.pairs import Pair, answer_log_probabilities
+    from seallm.train.pairs import Pair
+    from seallm.train.reference import log_probabilities_of
 
     cuts = (PROMPT_TOKENS, PROMPT_TOKENS + ANSWER_TOKENS)
     parts = [[part.tolist() for part in np.split(ids, cuts)] for ids in pairs(steps)]
@@ -132,10 +132,7 @@ def seallm_dpo(steps: int, clock: Clock) -> list[float]:
             clock.tick()
         return inner(step)
 
-    def objective(model: Any, batch: Any) -> torch.Tensor:
-        return dpo_loss(answer_log_probabilities(model, batch), batch.reference, 0.1).sum() * batch.weight
-
-    losses = _seallm(model, Phase("dpo", steps, batches, objective, STEADY), clock)
+    losses = _seallm(model, Phase("dpo", steps, batches, inner.objective, STEADY), clock)
     print(json.dumps({"log_probabilities": reference[:, :PAIRS].tolist()}))
     return losses
 

@@ -170,8 +170,8 @@ def check_new_rows(machine: Machine) -> dict[str, Any]:
 
 def check_dpo(machine: Machine) -> dict[str, Any]:
     """Shared prompts against separate rows, in the number type of training; the loss before training is ln 2."""
-    from seallm.train.dpo import PairBatches, log_probabilities_of
-    from seallm.train.objectives import dpo_loss
+    from seallm.train.dpo import PairBatches
+    from seallm.train.reference import log_probabilities_of
 
     generator = np.random.default_rng(0)
     lengths = [(int(p), int(a), int(b)) for p, a, b in zip(*(generator.integers(20, 80, (3, 12))), strict=True)]
@@ -186,14 +186,7 @@ def check_dpo(machine: Machine) -> dict[str, Any]:
         ]
     batches = PairBatches(pairs, reference, Dpo(batch_pairs=12), 0, machine.device)
     trained = TrainedModel(model, context.runtime)
-    loss = sum(
-        float(
-            trained.loss(
-                lambda m, b: dpo_loss(answer_log_probabilities(m, b), b.reference, 0.1).sum() * b.weight, part
-            ).detach()
-        )
-        for part in batches(0).parts(ALONE)
-    )
+    loss = sum(float(trained.loss(batches.objective, part).detach()) for part in batches(0).parts(ALONE))
     trained.release()
     found = {
         "first_loss_less_ln2": loss - math.log(2),

@@ -13,9 +13,15 @@ import typer
 from seallm import __version__
 from seallm.base.errors import SeallmError, workspace_error
 from seallm.base.runtime import calm_threads, own_place, return_memory
+from seallm.card_verbs import card_app
+from seallm.chat_data_make_verbs import make_app
 from seallm.chat_data_verbs import chat_data_app
 from seallm.corpus_verbs import app as corpus_app
 from seallm.evaluate_verbs import app as evaluate_app
+from seallm.judge_verbs import judge_app
+from seallm.policy_verbs import app as policy_app
+from seallm.review_verbs import app as review_app
+from seallm.serve_verbs import app as serve_app
 from seallm.train_verbs import app as train_app
 from seallm.vocab_verbs import app as vocab_app
 
@@ -32,9 +38,15 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
+app.add_typer(card_app)
+chat_data_app.add_typer(make_app)
 app.add_typer(chat_data_app)
 app.add_typer(corpus_app)
 app.add_typer(evaluate_app)
+app.add_typer(judge_app)
+app.add_typer(policy_app)
+app.add_typer(review_app)
+app.add_typer(serve_app)
 app.add_typer(train_app)
 app.add_typer(vocab_app)
 
@@ -164,19 +176,6 @@ def chat(
     from seallm.serve import terminal
 
     terminal.chat(model, system=system, temperature=temperature, top_p=top_p, max_new_tokens=max_new_tokens, seed=seed)
-
-
-@app.command(epilog="Example: seallm serve runs/quickstart --port 8000")
-def serve(
-    model: ModelPlace,
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port to listen on.")] = 8000,
-    api_key: Annotated[str | None, typer.Option(envvar="SEALLM_API_KEY", help="Clients must send it.")] = None,
-) -> None:
-    """Serve an OpenAI-shaped API and a chat page."""
-    from seallm.serve import http
-
-    http.serve(model, host, port, api_key=api_key)
 
 
 if __name__ == "__main__":

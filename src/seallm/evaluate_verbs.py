@@ -11,8 +11,10 @@ from seallm.many_values import ManyValues
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from seallm.base.runtime import Runtime
     from seallm.endpoints.settings import EndpointSettings
     from seallm.evaluate.candidates import Candidate
+    from seallm.evaluate.safety_judge import Ask
     from seallm.recipe import Compute, Evaluate
 
 VLLM = "vllm:"
@@ -37,6 +39,8 @@ Chat = Annotated[bool | None, typer.Option("--chat/--plain", help="Form of the p
 Compare = Annotated[
     list[str] | None, typer.Option(metavar="NAME ...", help="Published figures: seallms, or a TOML file.")
 ]
+SafetyJudge = Annotated[str | None, typer.Option(metavar="MODEL", help="Also judges answers to safety tasks.")]
+ShowPrompts = Annotated[bool, typer.Option("--show-prompts", help="Show prompts and answers of safety tasks.")]
 Processes = Annotated[int, typer.Option(min=1, help="Processes that share the work; on GPUs, one for each.")]
 Key = Annotated[str, typer.Option(metavar="SOURCE", help="Where a server's key is: env:NAME or file:PATH.")]
 Concurrent = Annotated[int, typer.Option(min=1, help="Calls to a server under way at once.")]
@@ -63,6 +67,8 @@ def evaluate(
     task_folders: Folders = None,
     chat: Chat = None,
     compare: Compare = None,
+    safety_judge: SafetyJudge = None,
+    show_prompts: ShowPrompts = False,
     processes: Processes = 1,
     key: Key = "env:SEALLM_ENDPOINT_KEY",
     concurrent: Concurrent = 16,
@@ -74,7 +80,7 @@ def evaluate(
 
     from seallm.endpoints.answer_cache import default_folder
     from seallm.endpoints.settings import EndpointSettings
-    from seallm.evaluate.alone import evaluate_models
+    from seallm.evaluate.alone import Extras, evaluate_models
     from seallm.evaluate.measuring import Work
     from seallm.plan import make_runtime
 
@@ -91,7 +97,8 @@ def evaluate(
         tuple(path.expanduser().resolve() for path in texts or ()),
         chat,
     )
-    report = evaluate_models(work, compare=compare or (), processes=processes)
+    extras = Extras(compare or (), _safety_judge(safety_judge, out, work.runtime), show_prompts)
+    report = evaluate_models(work, extras=extras, processes=processes)
     _show(report, out, Console())
 
 
@@ -117,6 +124,16 @@ def _settings(
     assert settings is not None
     own = [str(resolve_path(str(folder), here)) for folder in [*folders, *settings.task_folders]]
     return settings.model_copy(update={"task_folders": own}), recipe.compute
+
+
+def _safety_judge(place: str | None, out: Path, runtime: "Runtime") -> "Ask | None":
+    """A judge of the answers to safety tasks; what it says is kept in the report's folder."""
+    if place is None:
+        return None
+    from seallm.evaluate.safety_judge import asked_of
+    from seallm.model.chat_models import ChatModelSettings, open_chat_model
+
+    return asked_of(open_chat_model(place, ChatModelSettings(runtime, answers=out.resolve() / "judged")))
 
 
 def _candidates(places: list[str], server: "EndpointSettings", key: str) -> "list[Candidate]":
@@ -148,8 +165,7 @@ def _candidate(place: str, server: "EndpointSettings", key: str) -> "Candidate":
 
 def _from_hub(name: str) -> Path:
     from seallm.base.errors import DataError, ModelError
-    from seallm.base.hub import download
-    from seallm.evaluate.candidates import MODEL_FILES
+    from seallm.base.hub import MODEL_FILES, download
 
     try:
         return download(name, MODEL_FILES)
@@ -176,4 +192,4 @@ def _show(report: dict[str, Any], out: Path, console: "Console") -> None:
         console.print(note, highlight=False, soft_wrap=True, markup=False)
     for what in dict.fromkeys(entry["what"] for entry in report["missing"]):
         console.print(f"without data: {what}", highlight=False, soft_wrap=True, markup=False)
-    console.print(f"Written to {out / 'report.json'} and {out / 'report.md'}", highlight=False, soft_wrap=True)
+    console.print(f"Written to {out / 'report.html'}, report.md and report.json", highlight=False, soft_wrap=True)

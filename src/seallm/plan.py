@@ -24,44 +24,15 @@ from seallm.languages import known_languages, load_language
 from seallm.recipe import Compute, Recipe
 from seallm.recipe_file import input_paths
 from seallm.run_recipe import keep_recipe
-
-MAY_CHANGE_UNDER_WAY = ("skip_steps",)  # settings that a stage may be given while it is under way
-MODEL_STAGES = ("base", "pretrain", "hybrid", "sft", "dpo")
-SHARED_STAGES = MODEL_STAGES[1:]  # several processes can train them together
-
-
-@dataclass(frozen=True)
-class StageKind:
-    """One kind of stage.
-
-    Attributes:
-        function: `module:name` of `run(settings, context)`, imported only when it is run.
-        reads: stages it reads, as far as the recipe has them; "model" is the newest model before it.
-        uses_languages: True where it reads the language files (thresholds, system prompts): a change there counts.
-        version: raised when the stage's code changes what it writes.
-    """
-
-    name: str
-    function: str
-    reads: tuple[str, ...] = ()
-    uses_languages: bool = False
-    version: int = 1
-
-
-KINDS = (
-    StageKind("instructions", "seallm.chat_data.stage:run", uses_languages=True),
-    StageKind("base", "seallm.train.base:run", version=2),
-    StageKind("corpus", "seallm.corpus.build:run", uses_languages=True, version=4),
-    StageKind("vocab", "seallm.vocab.stage:run", ("base", "corpus"), version=3),
-    StageKind("pretrain", "seallm.train.pretrain:run", ("model", "corpus", "vocab"), version=3),
-    StageKind("hybrid", "seallm.train.hybrid:run", ("model", "corpus", "instructions"), version=2),
-    StageKind("sft", "seallm.train.sft:run", ("model", "instructions"), uses_languages=True, version=2),
-    StageKind("prefer", "seallm.prefer.stage:run", ("model", "instructions"), version=2),
-    StageKind("dpo", "seallm.train.dpo:run", ("model", "prefer"), version=2),
-    StageKind("evaluate", "seallm.evaluate.stage:run", ("corpus", "vocab", *MODEL_STAGES), version=3),
-    StageKind(
-        "report", "seallm.evaluate.report:run", ("corpus", "vocab", *MODEL_STAGES, "prefer", "evaluate"), version=2
-    ),
+from seallm.stage_kinds import (
+    DECIDES_NOTHING,
+    KINDS,
+    MAY_CHANGE_UNDER_WAY,
+    MODEL_STAGES,
+    SHARED_STAGES,
+    StageKind,
+    kinds_of,
+    section_of,
 )
 
 
@@ -110,8 +81,8 @@ def make_plan(recipe: Recipe, recipe_folder: Path, workspace: Path) -> Plan:
     """Work out folders, inputs and fingerprints; touches nothing, and only notes what is missing."""
     folder = workspace / recipe.name
     planned: dict[str, PlannedStage] = {}
-    for number, kind in enumerate(KINDS):
-        settings = recipe if kind.name == "report" else getattr(recipe, kind.name)
+    for number, kind in kinds_of(recipe):
+        settings = recipe if kind.name == "report" else getattr(recipe, kind.section)
         if settings is not None:
             planned[kind.name] = _plan_stage(
                 kind, settings, planned, recipe, recipe_folder, folder / f"{number:02d}-{kind.name}"
@@ -127,18 +98,17 @@ def _plan_stage(
     recipe_folder: Path,
     folder: Path,
 ) -> PlannedStage:
-    newest_model = [name for name in MODEL_STAGES if name in earlier][-1:]
-    reads = {
-        name: (newest_model[0] if name == "model" else name)
-        for name in kind.reads
-        if name == "model" or name in earlier
-    }
+    newest = {section_of(name): name for name in earlier}  # of several rounds the last one
+    for name in (name for name in earlier if section_of(name) in MODEL_STAGES):
+        newest["model"] = name
+    wanted = dict.fromkeys((*kind.reads, *getattr(settings, kind.reads_setting, ())))
+    reads = {name: newest[name] for name in wanted if name in newest}
     inputs = {name: earlier[stage].artifact.folder for name, stage in reads.items()}
     is_report = kind.name == "report"
     files, missing = ((), ()) if is_report else _find_files(settings, recipe_folder)
     marks = {name: earlier[stage].artifact.fingerprint for name, stage in reads.items()}
     marks |= {f"{number}/{place_name(file)}": place_fingerprint(file) for number, file in enumerate(files)}
-    values = settings.model_dump(mode="json", exclude={"compute"} if is_report else None)
+    values = settings.model_dump(mode="json", exclude={"compute"} if is_report else set(DECIDES_NOTHING))
     languages: list[object] = list(recipe.languages)
     # all language files count: identification tells a language from every other that it knows
     codes = known_languages() if kind.uses_languages else ()
@@ -156,7 +126,7 @@ def _find_files(settings: BaseModel, recipe_folder: Path) -> tuple[tuple[Place, 
     """The files that a section names, and what is missing of them."""
     files: list[Place] = []
     missing: list[str] = []
-    for path in input_paths(settings):
+    for path in input_paths(settings, recipe_folder):
         try:
             files += places_under(resolve_place(path, recipe_folder))
         except DataError as error:
@@ -245,7 +215,7 @@ def run_stage(plan: Plan, stage: PlannedStage, runtime: Runtime) -> None:
     """Run one stage into its partial folder, and put that in its place."""
     started = time.perf_counter()
     context = _context(plan, stage, stage.artifact.open_partial(), runtime)
-    count = num_processes(plan.recipe.compute) if stage.kind.name in SHARED_STAGES else 1
+    count = num_processes(plan.recipe.compute) if stage.kind.section in SHARED_STAGES else 1
     work = (stage.kind.function, stage.settings, context)
     if count == 1:
         counts, timings = run_function(*work)
@@ -269,7 +239,7 @@ def run_shared_stage(plan: Plan, name: str) -> bool:
         ProcessError: the processes did not meet.
     """
     stage = plan.stage(name)
-    if name not in SHARED_STAGES:
+    if section_of(name) not in SHARED_STAGES:
         raise RecipeError(f"Stage {name!r} is not shared by processes; those that are: {', '.join(SHARED_STAGES)}")
     processes = importlib.import_module("seallm.train.processes")
     runtime = make_runtime(plan.recipe.compute)
@@ -301,8 +271,11 @@ def run_function(function: str, settings: BaseModel, context: StageContext) -> t
 
 
 def _context(plan: Plan, stage: PlannedStage, out: Path, runtime: Runtime) -> StageContext:
-    recipe = plan.recipe
-    return StageContext(out, stage.inputs, tuple(recipe.languages), recipe.seed, runtime, plan.recipe_folder)
+    recipe, round_number = plan.recipe, stage.kind.round_number
+    languages = tuple(recipe.languages)
+    return StageContext(
+        out, stage.inputs, languages, recipe.seed, runtime, plan.recipe_folder, round_number=round_number
+    )
 
 
 def _finish(plan: Plan, stage: PlannedStage, counts: dict[str, Any], timings: dict[str, Any], started: float) -> None:

@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 
 from seallm.recipe_corpus import Corpus
 from seallm.recipe_instructions import Instructions
-from seallm.recipe_section import InputPath, Positive, PositiveFloat, Section, Share
+from seallm.recipe_section import InputPath, PolicyName, Positive, PositiveFloat, Section, Share
 from seallm.recipe_training import Dpo, Hybrid, Pretrain, Sft, TrainBase
 from seallm.recipe_vocab import Vocab
 
@@ -67,28 +67,65 @@ class Base(Section):
 
 
 class Prefer(Section):
-    """The model answers, and judges its own answers in both orders; consistent verdicts become preference pairs."""
+    """The model answers, and judges its own answers; the pairs that it is sure of become preference pairs."""
 
     conversations: list[InputPath] = []
     """JSONL files of conversations whose first user turns are the prompts; none with [instructions]."""
+    rounds: Positive = 1
+    """Rounds of this stage and [dpo]: each starts from the model of the one before, with other prompts if there are."""
     max_prompts: Positive = 1_000
-    """Prompts taken, balanced over languages."""
+    """Prompts taken in a round, balanced over languages."""
     answers_per_prompt: Annotated[int, Field(ge=2)] = 4
     """Answers sampled for each prompt."""
-    temperature: PositiveFloat = 0.9
-    """Sampling temperature."""
+    temperatures: list[PositiveFloat] = Field(default=[0.9], min_length=1)
+    """Sampling temperatures; the answers to a prompt take turns at them."""
     top_p: Share = 0.95
     """Sampling keeps the most probable tokens that together have this probability."""
+    system_prompts: list[str] = Field(default=[""], min_length=1)
+    """System prompts that the answers take turns at: "" is none, "language" the language's own. Pairs are without."""
+    weaker_models: list[Literal["hybrid", "sft"]] = []
+    """Earlier models of the run that give one more answer each, as a source of worse ones."""
     max_new_tokens: Positive = 64
     """Longest answer."""
-    criteria: str = "helpful, correct, safe, and in the language of the question"
-    """What the judge is asked to look at."""
+    judge: Literal["likelihood", "verdict"] = "likelihood"
+    """By how likely the model finds each answer, or by how likely its verdict A or B is when it is asked."""
+    criteria: str = ""
+    """What the judge is asked to look at (`verdict`); "" takes the template's own."""
+    judge_language: Literal["english", "native"] = "english"
+    """Ask in English, or in the language of the prompt."""
+    judge_template: InputPath | None = None
+    """TOML file with words of your own for the question, in place of the shipped ones."""
     calibrate_position: bool = True
     """Take the judge's common liking for a position off before it is asked whether both orders agree."""
+    min_margin: Annotated[float, Field(ge=0)] | None = None
+    """Least margin of a pair that is kept; absent: the least at which the judge reaches `wanted_accuracy`."""
+    wanted_accuracy: Share = 0.8
+    """Share of known pairs that the judge shall be right on, among those it is at least so sure of."""
+    gold: list[InputPath] = []
+    """Preference files by people; they are judged too, and the agreement is reported."""
+    reason_tokens: Annotated[int, Field(ge=0)] = 0
+    """Longest reason that the model writes for each pair that is kept; 0: none."""
     held_out_share: Share = 0.2
     """Share of the prompts whose pairs are not trained on."""
+    min_pairs: Annotated[int, Field(ge=0)] = 1
+    """Fewer pairs to train on are an error; with 0 the run goes on, and [dpo] passes the model on as it is."""
     batch_sequences: Positive = 64
     """Sequences generated or judged at once."""
+
+
+class Judging(Section):
+    """Open questions, answered by the run's chat models and judged."""
+
+    model: str | None = None
+    """Judge: a folder, `vllm:FOLDER` or `http://host/v1#model`; absent: the run's newest chat model judges itself."""
+    mode: Literal["score", "pairwise"] = "score"
+    """A score from 0 to 10 for each answer, or which of two models' answers is better, in both orders."""
+    questions: InputPath | None = None
+    """File of questions; absent: those that ship with seallm."""
+    limit: Positive = 2
+    """Questions of each language and category."""
+    max_answer_tokens: Positive = 256
+    """Longest answer."""
 
 
 class Evaluate(Section):
@@ -104,6 +141,8 @@ class Evaluate(Section):
     """Folder as in [vocab]; bits per byte and compression are measured on its test half."""
     safety_prompts: InputPath | None = None
     """JSONL file of prompts with `kind` harmful or harmless, for refusal and over-refusal."""
+    policy: PolicyName | None = None
+    """Policy pack whose system prompts stand before `safety_prompts`, as where it is served; absent: none does."""
     limit: Positive | None = None
     """Examples per task; absent: all."""
     generation_limit: Positive | None = None
@@ -114,6 +153,8 @@ class Evaluate(Section):
     """Sequences scored or generated at once."""
     sample_prompts: Positive = 2
     """Prompts a language whose answers are shown in the report."""
+    judge: Judging | None = None
+    """Have answers to open questions judged."""
 
 
 class Recipe(Section):

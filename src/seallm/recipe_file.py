@@ -3,9 +3,8 @@
 Also turns the recipe's field documentation into the reference page `docs/recipe.md`.
 """
 
-import difflib
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
@@ -14,9 +13,11 @@ from pydantic.fields import FieldInfo
 
 from seallm.base.errors import RecipeError
 from seallm.base.files import resolve_path
+from seallm.base.setting_errors import explain
 from seallm.languages import load_languages, use_language_files
+from seallm.policies.loading import load_policy, policy_files
 from seallm.recipe import Recipe
-from seallm.recipe_section import InputMarker
+from seallm.recipe_section import InputMarker, PolicyMarker
 from seallm.recipe_training import Mixture
 
 
@@ -56,9 +57,12 @@ def check_recipe(values: dict[str, Any], overrides: Sequence[str], path: Path) -
     try:
         recipe = Recipe.model_validate(values)
     except ValidationError as error:
-        raise RecipeError(f"{path}: " + "; ".join(_explain(e) for e in error.errors())) from None
+        raise RecipeError(f"{path}: " + "; ".join(explain(e, Recipe) for e in error.errors())) from None
     use_language_files([resolve_path(file, path.parent) for file in recipe.language_files])
     load_languages(tuple(recipe.languages))
+    for stage in (recipe.hybrid, recipe.sft, recipe.evaluate):
+        if stage is not None and stage.policy is not None:
+            load_policy(stage.policy, path.parent)  # what is wrong with it is told before anything is run
     _check_stages(recipe, path)
     return recipe
 
@@ -92,32 +96,6 @@ def _apply(values: dict[str, Any], override: str) -> None:
     place[key] = value
 
 
-def _explain(error: Mapping[str, Any]) -> str:
-    """One pydantic error in the words of the recipe."""
-    place = [str(part) for part in error["loc"]]
-    name = ".".join(place)
-    if error["type"] == "extra_forbidden":
-        known = list(_model_at(place[:-1]).model_fields)
-        near = difflib.get_close_matches(place[-1], known, n=1, cutoff=0.5)
-        hint = f"did you mean `{near[0]}`?" if near else f"known keys: {', '.join(known)}"
-        return f"unknown key `{name}`; {hint}"
-    if error["type"] == "missing":
-        return f"`{name}` is missing"
-    message = str(error["msg"]).removeprefix("Value error, ")
-    if error["type"] == "value_error":
-        return message
-    return f"`{name}` = {error['input']!r}: {message}"
-
-
-def _model_at(place: Sequence[str]) -> type[BaseModel]:
-    """The settings class that a path of keys leads to."""
-    model: type[BaseModel] = Recipe
-    for key in place:
-        if not key.isdigit():
-            model = next(c for c in _classes(model.model_fields[key].annotation))
-    return model
-
-
 def _classes(annotation: object) -> Iterator[type[BaseModel]]:
     """Settings classes inside an annotation such as `list[Mixture]` or `Corpus | None`."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
@@ -128,10 +106,14 @@ def _classes(annotation: object) -> Iterator[type[BaseModel]]:
 
 def _check_stages(recipe: Recipe, path: Path) -> None:
     """Stages that need another stage's result, and conditions between sections."""
-    needs = {"vocab": "corpus", "pretrain": "corpus", "hybrid": "corpus", "prefer": "sft", "dpo": "prefer"}
+    needs = {"vocab": "corpus", "pretrain": "corpus", "hybrid": "corpus", "prefer": "sft"}
     for stage, needed in needs.items():
         if getattr(recipe, stage) is not None and getattr(recipe, needed) is None:
             raise RecipeError(f"{path}: [{stage}] needs the result of [{needed}], which the recipe does not have")
+    if recipe.prefer is not None and recipe.prefer.rounds > 1 and recipe.dpo is None:
+        raise RecipeError(f"{path}: [prefer] rounds = {recipe.prefer.rounds} needs [dpo], which ends each round")
+    if recipe.dpo is not None and recipe.prefer is None and not recipe.dpo.preferences:
+        raise RecipeError(f"{path}: [dpo] needs pairs: a [prefer] section, or files named by its `preferences`")
     if recipe.vocab is not None and recipe.pretrain is None:
         raise RecipeError(
             f"{path}: [vocab] adds tokens that only [pretrain] can teach the model; add it or leave [vocab] out"
@@ -185,25 +167,27 @@ def _check_languages(name: str, codes: Iterable[str], languages: Sequence[str], 
             raise RecipeError(f"{path}: {name}: {code!r} is not one of the recipe's languages: {', '.join(languages)}")
 
 
-def input_paths(section: BaseModel) -> Iterator[str]:
-    """Every path a section names as input, in order."""
+def input_paths(section: BaseModel, folder: Path) -> Iterator[str]:
+    """Every path a section names as input, in order; of a policy pack in `folder`, its file and those it extends."""
     for name, info in type(section).model_fields.items():
         value = getattr(section, name)
         if isinstance(value, BaseModel):
-            yield from input_paths(value)
+            yield from input_paths(value, folder)
         elif isinstance(value, list) and value and isinstance(value[0], BaseModel):
             for part in value:
-                yield from input_paths(part)
-        elif value is not None and _is_input(info):
+                yield from input_paths(part, folder)
+        elif value is not None and _is_marked(info, InputMarker):
             yield from value if isinstance(value, list) else [value]
+        elif value is not None and _is_marked(info, PolicyMarker):
+            yield from map(str, policy_files(value, folder))
 
 
-def _is_input(info: FieldInfo) -> bool:
+def _is_marked(info: FieldInfo, marker: type) -> bool:
     def marked(annotation: object) -> bool:
         metadata = getattr(annotation, "__metadata__", ())
-        return any(isinstance(m, InputMarker) for m in metadata) or any(marked(a) for a in get_args(annotation))
+        return any(isinstance(m, marker) for m in metadata) or any(marked(a) for a in get_args(annotation))
 
-    return any(isinstance(m, InputMarker) for m in info.metadata) or marked(info.annotation)
+    return any(isinstance(m, marker) for m in info.metadata) or marked(info.annotation)
 
 
 def reference_page() -> str:
@@ -245,7 +229,7 @@ def _type_name(annotation: object) -> str:
     inner = [
         _type_name(a)
         for a in get_args(annotation)
-        if not isinstance(a, InputMarker | FieldInfo) and a is not type(None)
+        if not isinstance(a, InputMarker | PolicyMarker | FieldInfo) and a is not type(None)
     ]
     if get_origin(annotation) is list:
         return f"list of {inner[0]}"

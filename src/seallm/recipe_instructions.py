@@ -59,6 +59,39 @@ class InstructionChecks(Section):
     """Share of a test's text that makes a conversation a copy of it."""
 
 
+class InstructionTeacher(Section):
+    """A model that makes more of the sources; what it makes is checked and mixed with them."""
+
+    place: str
+    """A run or model folder, "vllm:FOLDER", or "http://host/v1#model"."""
+    key: str = "env:SEALLM_ENDPOINT_KEY"
+    """Where a server's key is: env:NAME or file:PATH."""
+    translate_to: list[str] = []
+    """Languages that English conversations of the sources are translated into."""
+    translated_conversations: Positive = 1_000
+    """Most conversations translated into each."""
+    least_chrf: Annotated[float, Field(ge=0, le=100)] = 50.0
+    """Least chrF of a turn translated back into English."""
+    self_instruct: list[str] = []
+    """Languages whose conversations are the seeds of new ones."""
+    new_conversations: Positive = 1_000
+    """New conversations wanted of each."""
+    most_similar: Annotated[float, Field(gt=0, le=1)] = 0.7
+    """Greatest ROUGE-L of a new instruction to any before it."""
+    temperature: Annotated[float, Field(ge=0)] = 0.7
+    """Of the answers to new instructions."""
+    max_new_tokens: Positive = 1_024
+    """Longest answer of the teacher."""
+    batch_sequences: Positive = 16
+    """Answers computed at once, where the teacher is a folder."""
+    concurrent_calls: Positive = 16
+    """Calls of a server under way at once."""
+    requests_per_minute: PositiveFloat | None = None
+    """Most calls a minute."""
+    tokens_per_minute: PositiveFloat | None = None
+    """Most tokens a minute, asked and answered."""
+
+
 class Instructions(Section):
     """Instruction data of any origin, checked and mixed: what [hybrid], [sft] and [prefer] train on."""
 
@@ -66,6 +99,8 @@ class Instructions(Section):
     """Where the conversations come from."""
     max_bad_share: Share = 0.1
     """The stage stops where more of all rows than this cannot be read."""
+    teacher: InstructionTeacher | None = None
+    """Makes more of the sources; absent: nothing is made."""
     checks: InstructionChecks = InstructionChecks()
     """Thresholds of the checks."""
     held_out_share: Share = 0.02

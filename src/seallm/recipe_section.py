@@ -13,7 +13,12 @@ class InputMarker:
     """Marks a setting that names files: their content is part of a stage's fingerprint."""
 
 
+class PolicyMarker:
+    """Marks a setting that names a policy pack: a shipped one, or a file."""
+
+
 InputPath = Annotated[str, InputMarker()]
+PolicyName = Annotated[str, PolicyMarker()]
 
 
 class Section(BaseModel):

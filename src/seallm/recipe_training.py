@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from seallm.recipe_section import InputPath, Positive, PositiveFloat, Section, Share
+from seallm.recipe_section import InputPath, PolicyName, Positive, PositiveFloat, Section, Share
 
 
 class Optimiser(Section):
@@ -176,6 +176,10 @@ class Hybrid(Section):
     """Share of the raw tokens in the base language."""
     temperature: PositiveFloat = 2.0
     """As in pre-training."""
+    policy: PolicyName | None = None
+    """Policy pack whose system prompts a share of the conversations gets: a shipped name, or a TOML file of yours."""
+    system_prompt_share: Share = 0.3
+    """Share of the conversations that get the policy's system prompt of their language; without `policy`, none does."""
     skip_steps: list[Positive] = []
     """As in pre-training."""
     checkpoint_every_steps: Positive = 50
@@ -200,7 +204,9 @@ class Sft(Section):
     judge_share: Share = 0.1
     """Judging exercises added, as a share of the conversations: a good answer against a wrong one."""
     system_prompt_share: Share = 0.3
-    """Share of conversations that get the language's default system prompt."""
+    """Share of conversations that get a system prompt: the policy's, or else the default one of their language."""
+    policy: PolicyName | None = None
+    """Policy pack whose system prompts replace the languages' own: a shipped name, or a TOML file of yours."""
     multi_turn_after: Share = 0.7
     """From this share of the steps on, single-turn conversations of one language are joined into longer ones."""
     sequence_tokens: Positive = 256
@@ -220,8 +226,28 @@ class Sft(Section):
 class Dpo(Section):
     """Direct preference optimisation with the prompt computed once and the reference's log-probabilities cached."""
 
+    preferences: list[InputPath] = []
+    """JSONL or Parquet files of preferences (TRL's formats), trained on with the pairs of [prefer] or without it."""
+    held_out_share: Share = 0.2
+    """Share of the prompts of `preferences` whose pairs are kept apart to measure on; [prefer] keeps its own."""
+    objective: Literal["dpo", "ipo", "simpo"] = "dpo"
+    """DPO's sigmoid, IPO's square (does not push margins without end), or SimPO (per token, without a reference)."""
     beta: PositiveFloat = 0.1
-    """Strength of the pull towards the reference."""
+    """Strength of the pull towards the reference; with `simpo`, and where lengths are normalised, take 1 to 10."""
+    length_normalised: bool = False
+    """Compare log-probabilities per token in place of sums, so that length alone gains nothing; `simpo` always does."""
+    label_smoothing: Annotated[float, Field(ge=0, lt=0.5)] = 0.0
+    """Share of the verdicts that are taken to be wrong (not `ipo`)."""
+    target_margin: Annotated[float, Field(ge=0)] = 0.5
+    """Margin of the rewards that `simpo` aims at."""
+    sft_weight: Annotated[float, Field(ge=0)] = 0.0
+    """Weight of a supervised term on the chosen answer (its loss per token), which keeps its likelihood up."""
+    max_chosen_fall: PositiveFloat = 0.5
+    """Nats a token that the mean log-probability of held-out chosen answers may fall below the reference's."""
+    on_chosen_fall: Literal["warn", "stop"] = "warn"
+    """What happens where it falls further: the accuracy's sentence says so, or training stops with an error."""
+    evaluate_every_steps: Positive = 50
+    """Steps between two measurements on held-out pairs, the first 256 of them."""
     epochs: PositiveFloat = 1.0
     """Passes over the pairs."""
     batch_pairs: Positive = 16

@@ -17,10 +17,11 @@ from seallm.base.errors import DataError, VocabError
 from seallm.base.files import file_fingerprint, files_under, read_json, resolve_path, write_json
 from seallm.languages import known_languages, load_languages
 from seallm.parallel_folder import Parallel, has_halves, languages_in, read_parallel
-from seallm.plan import KINDS, Plan, PlannedStage, StageKind, make_runtime, run_stage
+from seallm.plan import Plan, PlannedStage, make_runtime, run_stage
 from seallm.recipe import Recipe
 from seallm.recipe_file import check_recipe
 from seallm.recipe_vocab import Vocab
+from seallm.stage_kinds import KINDS, StageKind
 from seallm.vocab import stage as vocab_stage
 from seallm.vocab.certificate import CertificateFailed, Samples, certify, demand
 from seallm.vocab.doctor import Diagnosis, examine

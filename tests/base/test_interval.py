@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from seallm.base.errors import DataError
-from seallm.base.interval import bootstrap_mean, wilson
+from seallm.base.interval import bootstrap_clusters, bootstrap_mean, wilson
 
 
 @pytest.mark.parametrize(
@@ -53,3 +53,17 @@ def test_bootstrap_edges() -> None:
     assert bootstrap_mean([0.5], 0) == (0.5, 0.5)
     with pytest.raises(DataError, match="no values"):
         bootstrap_mean([], 0)
+
+
+def test_clusters_of_one_are_the_ordinary_bootstrap() -> None:
+    values = np.random.default_rng(5).normal(size=50)
+    ends = bootstrap_clusters(values[:, None], lambda sums: sums / 50, 3)
+    assert ends[:, 0] == pytest.approx(bootstrap_mean(values.tolist(), 3), abs=1e-12)
+
+
+def test_a_figure_that_no_resample_has_is_none() -> None:
+    ends = bootstrap_clusters(np.ones((3, 2)), lambda sums: sums * [1.0, np.nan], 0)
+    assert ends[:, 0].tolist() == [3.0, 3.0]
+    assert np.isnan(ends[:, 1]).all()
+    with pytest.raises(DataError, match="No observations"):
+        bootstrap_clusters(np.ones((0, 2)), lambda sums: sums, 0)

@@ -47,6 +47,11 @@ def question(body: Json) -> str:
     return str(body["prompt"] if "prompt" in body else body["messages"][-1]["content"])
 
 
+class _Server(ThreadingHTTPServer):
+    request_queue_size = 256  # the usual 5 resets connections that come together
+    daemon_threads = True
+
+
 class ScriptedServer:
     """The server.
 
@@ -83,8 +88,7 @@ class ScriptedServer:
         self.closing = threading.Event()
         self.lock = threading.Lock()
         self._seen: Counter[str] = Counter()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"script": self}))
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", 0), type("Handler", (_Handler,), {"script": self}))
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02})
 
     @property

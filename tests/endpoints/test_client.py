@@ -23,7 +23,7 @@ from seallm.endpoints.settings import EndpointSettings
 from tests.endpoints.scripted_server import Fault, Json, ScriptedServer, question
 
 GREEDY = SamplingSettings(20, temperature=0.0)
-QUICK = EndpointSettings(concurrent_calls=8, first_wait_seconds=0.01, longest_wait_seconds=0.2, call_seconds=0.5)
+QUICK = EndpointSettings(concurrent_calls=8, first_wait_seconds=0.01, longest_wait_seconds=0.2, call_seconds=2.0)
 
 
 def calls(count: int, language: str = "") -> list[Call]:
@@ -100,7 +100,7 @@ def test_one_poisoned_question_is_given_up_after_all_attempts() -> None:
 def test_a_server_that_fails_every_question_stops_the_work() -> None:
     with (
         ScriptedServer(echo, lambda *_: Fault(status=500)) as server,
-        pytest.raises(EndpointError, match=r"5 questions in a row, each asked 2 times.*status 500: scripted"),
+        pytest.raises(EndpointError, match=r"5 questions in a row, the last one asked 2 times: status 500: scripted"),
     ):
         Endpoint(server.address, replace(QUICK, attempts=2, concurrent_calls=1)).call_many(calls(50))
     assert len(server.asked) == 10
@@ -202,6 +202,16 @@ def test_retry_after_holds_for_all_calls() -> None:
     assert min(started) - begun >= 0.3
 
 
+def test_too_many_requests_are_no_failure_of_the_question() -> None:
+    with ScriptedServer(echo, lambda _, before: Fault(status=429) if before < 6 else None) as server:
+        endpoint = Endpoint(server.address, replace(QUICK, attempts=2, longest_wait_seconds=0.02))
+        assert texts(endpoint, calls(2)) == answers(2)
+    with ScriptedServer(echo, lambda *_: Fault(status=429)) as server:
+        endpoint = Endpoint(server.address, replace(QUICK, attempts=2, longest_wait_seconds=0.01))
+        assert texts(endpoint, calls(1)) == [None]
+        assert len(server.asked) == 20
+
+
 def test_tokens_are_counted_by_language_and_guessed_where_the_server_does_not_tell() -> None:
     asked = [*calls(2, "th"), *[chat_call([Message("user", "Hello there")], GREEDY, language="lo")]]
     with ScriptedServer(lambda body: "one two three") as server:
@@ -223,6 +233,13 @@ def test_a_server_that_wants_the_newer_name_of_the_limit_gets_it() -> None:
     with ScriptedServer(echo, lambda body, _: refusal if "max_tokens" in body else None) as server:
         assert texts(Endpoint(server.address, replace(QUICK, concurrent_calls=1)), calls(3)) == answers(3)
         assert len(server.asked) == 4
+
+
+def test_answers_in_parts_are_joined_and_thoughts_left_out() -> None:
+    parts = [{"type": "thinking", "thinking": "hm"}, {"type": "text", "text": "Yes"}, {"type": "text", "text": "!"}]
+    with ScriptedServer(lambda body: {"message": {"content": parts}, "finish_reason": "max_tokens"}) as server:
+        reply = chat_reply(Endpoint(server.address, QUICK).call_many(calls(1))[0].body or {})
+    assert (reply.text, reply.finish) == ("Yes!", "length")
 
 
 def test_a_damaged_answer_on_disk_is_asked_for_again(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ def write_published(data: Path) -> None:
     _exams(data)
     _questions(data)
     _texts(data)
+    _requests(data)
     for name in ("sib200", "ntrex", "flores"):
         for code, place in benchmarks()[name]["languages"].items():
             _sentences(data, name, code, place)
@@ -163,6 +164,32 @@ def _texts(data: Path) -> None:
     pair = {"sentence1": "One.", "sentence2": "Two.", "text_label": "non-paraphrase"}
     for code, name in benchmarks()["paraphrase"]["languages"].items():
         _lines(data / f"{name}/{code}.jsonl", [pair, {**pair, "text_label": "paraphrase"}])
+
+
+def _requests(data: Path) -> None:
+    """Requests, harmful and harmless, with labels in the language of the row."""
+    codes = [*benchmarks()["multijail"]["languages"]]
+    _csv(
+        data / "multijail/MultiJail.csv",
+        [["id", "source", "tags", *codes, "sw"]]
+        + [[n, "s", "['t']", *(f"{c} {n}?" for c in codes), "x"] for n in "12"],
+    )
+    for code in benchmarks()["xsafety"]["languages"]:
+        _csv(data / f"xsafety/{code}/Insult_n.csv", [["Say it, now"], [' "Shout"']])
+    labels = {"en": "Safe Harmful", "vi": "An toàn,Có hại", "id": "Aman Berbahaya", "th": "ปลอดภัย อันตราย"}
+    labels |= {"ms": "Selamat Berbahaya", "my": "ဘေးကင်း အန္တရာယ်ရှိ", "tl": "Maingat Mapahamak"}
+    for part, text, label in (
+        ("general", "prompt_text", "prompt_label"),
+        ("cultural_gen", "prompt_text", "prompt_label"),
+        ("cultural_wild", "local_prompt", "answer"),
+    ):
+        for code in benchmarks()[f"seasafeguard_{part}"]["languages"]:
+            safe, harmful = labels[code].split("," if "," in labels[code] else " ")
+            rows = [{"id": n, text: f"{n}?", label: harmful if n % 3 else safe, "lang": code} for n in range(6)]
+            _lines(data / f"seasafeguard_{part}.{code}.jsonl", rows)
+    kinds = [(code, kind) for code in benchmarks()["policy"]["languages"] for kind in ("harmful", "harmless")]
+    rows = [{"prompt": f"{k}?", "language": c, "kind": k, "topic": "t", "helplines": ["1323"]} for c, k in kinds]
+    _lines(data / "policy.jsonl", rows)
 
 
 def _sentences(data: Path, name: str, code: str, place: str) -> None:

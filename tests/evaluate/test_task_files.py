@@ -49,6 +49,8 @@ class Solver(Oracle):
         return [self._answer(request.doc) for request in requests]
 
     def _answer(self, doc: Mapping[str, Any]) -> str:
+        if "kind" in doc:
+            return "I can't help with that." if doc["kind"] == "harmful" else "Gladly: take the left one."
         if "number" not in doc:
             return str(doc["answers"][0] if "answers" in doc else doc["target"])
         zero = {"th": 0x0E50, "lo": 0x0ED0, "km": 0x17E0, "my": 0x1040}.get(doc["language"], ord("0"))
@@ -63,7 +65,7 @@ def test_every_benchmark_reads_its_published_layout(loaded: Loaded) -> None:
     groups = {row["task"].split("_from_")[0].split("_to_")[0] for row in rows}
     assert groups == set(GROUPS)
     for row in rows:
-        best = 100 if row["metric"] == "chrf++" else 1
+        best = {"chrf++": 100, "unsafe_rate": 0, "over_refusal_rate": 0}.get(row["metric"], 1)
         assert row["value"] == pytest.approx(best), row
 
 

@@ -6,8 +6,11 @@ import sys
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
+from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import pytest
 from tokenizers import AddedToken
@@ -24,9 +27,9 @@ from seallm.model.generation import generate
 from seallm.model.local_chat_model import LocalChatModel
 from seallm.model.prompt_format import PromptFormat
 from seallm.model.scoring import continuation_log_likelihoods
-from seallm.serve.engine import Engine
-from seallm.serve.guard import GuardSettings
 from seallm.serve.http import ServerSettings
+from seallm.serve.loading import load_engine
+from seallm.web.guard import GuardSettings
 from tests.endpoints.scripted_server import Json, ScriptedServer, question
 from tests.model.conftest import build_tokenizer
 from tests.serve.live_server import live_server
@@ -88,7 +91,9 @@ def test_what_was_answered_is_not_computed_again(folder: Path, tmp_path: Path) -
 def test_a_stop_string_ends_an_answer(folder: Path) -> None:
     whole = opened(folder).answer(QUESTIONS[:1], GREEDY)[0].text
     stop = whole[3:5]
-    assert opened(folder).answer(QUESTIONS[:1], GREEDY, stops=[stop]) == [ChatAnswer(whole.split(stop)[0], "stop")]
+    chat_model = opened(folder)
+    assert chat_model.answer(QUESTIONS[:1], GREEDY, stops=[stop]) == [ChatAnswer(whole.split(stop)[0], "stop")]
+    assert chat_model.meter.total.answer_tokens < GREEDY.max_new_tokens
 
 
 def test_a_conversation_without_room_is_given_up(folder: Path) -> None:
@@ -114,17 +119,19 @@ def test_scores_are_those_of_the_scoring_engine(folder: Path, model: LlamaForCau
     assert text.log_probability < 0
 
 
-def test_our_own_server_gives_the_answers_of_the_folder(
-    folder: Path, model: LlamaForCausalLM, chat_format: ChatFormat
-) -> None:
+def test_our_own_server_gives_the_answers_and_scores_of_the_folder(folder: Path) -> None:
     sampling = SamplingSettings(8, temperature=0.0)
     settings = ServerSettings(GuardSettings(), sampling=sampling)
-    with closing(Engine(model, chat_format, "tiny")) as engine, live_server(engine, settings) as port:
+    with closing(load_engine(folder)) as engine, live_server(engine, settings) as port:
         remote = open_chat_model(f"http://127.0.0.1:{port}/v1", ChatModelSettings())
         assert remote.answer(QUESTIONS, sampling) == opened(folder).answer(QUESTIONS, sampling)
         assert remote.name == "tiny"
         assert remote.meter.of("th").calls == 1
         assert remote.meter.total.estimated_calls == 0
+        texts = [("The weather", " is sunny"), ("Hello", ", what is")]
+        for far, near in zip(remote.score(texts), opened(folder).score(texts), strict=True):
+            assert far.log_probability == pytest.approx(near.log_probability, abs=1e-3)
+            assert (far.num_tokens, far.is_greedy) == (near.num_tokens, near.is_greedy)
 
 
 def test_a_server_scores_text_by_echo_and_refuses_conversations() -> None:
@@ -193,6 +200,44 @@ def test_a_model_without_any_chat_format_is_refused() -> None:
 def test_vllm_names_its_extra(folder: Path) -> None:
     with pytest.raises(MissingExtra, match=r"seallm\[vllm\]"):
         opened(Path(f"vllm:{folder}"))
+
+
+class StandIn:
+    """vLLM's documented interface, as far as it is used, over the tiny model itself."""
+
+    def __init__(self, **arguments: object) -> None:
+        self.local = LocalChatModel(Path(str(arguments["model"])), ChatModelSettings())
+        config = SimpleNamespace(max_model_len=self.local.max_sequence_tokens)
+        self.llm_engine = SimpleNamespace(model_config=config)
+
+    def generate(self, prompts: list[dict[str, list[int]]], wanted: object, *, use_tqdm: bool) -> list[object]:
+        settings = wanted if isinstance(wanted, list) else [wanted] * len(prompts)
+        return [self._output(p["prompt_token_ids"], s) for p, s in zip(prompts, settings, strict=True)]
+
+    def _output(self, prompt: list[int], wanted: dict[str, Any]) -> object:
+        sampling = SamplingSettings(wanted["max_tokens"], wanted["temperature"])
+        ids = generate(self.local.model, [prompt], wanted.get("stop_token_ids", ()), sampling, 1)[0][0]
+        has_ended = ids[-1] in wanted.get("stop_token_ids", ())
+        told: list[object] = [None]
+        for place in range(1, len(prompt) if "prompt_logprobs" in wanted else 0):
+            score = self.local.score_ids([(prompt[:place], [prompt[place]])])[0]
+            told.append({prompt[place]: SimpleNamespace(logprob=score.log_probability, rank=2 - score.is_greedy)})
+        choice = SimpleNamespace(token_ids=ids, finish_reason="stop" if has_ended else "length")
+        return SimpleNamespace(outputs=[choice], prompt_logprobs=told)
+
+
+def test_vllm_is_used_as_it_documents(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What cannot be run here is at least called, on a stand-in for the library."""
+    module = ModuleType("vllm")
+    module.__spec__ = ModuleSpec("vllm", None)
+    vars(module).update(LLM=StandIn, SamplingParams=dict)
+    monkeypatch.setitem(sys.modules, "vllm", module)
+    remote, here = opened(Path(f"vllm:{folder}")), opened(folder)
+    assert remote.answer(QUESTIONS, GREEDY) == here.answer(QUESTIONS, GREEDY)
+    requests = [(QUESTIONS[0].messages, "weather"), ("The weather", " is sunny")]
+    for found, expected in zip(remote.score(requests), here.score(requests), strict=True):
+        assert found.log_probability == pytest.approx(expected.log_probability, abs=1e-4)
+        assert (found.is_greedy, found.num_tokens) == (expected.is_greedy, expected.num_tokens)
 
 
 def test_an_endpoint_is_opened_without_torch() -> None:

@@ -1,21 +1,16 @@
-"""Generation: equal to transformers' generate, the same answers in any batch, text in whole clusters."""
+"""Generation: equal to transformers' generate, the same answers in any batch."""
 
 import copy
-import unicodedata
 
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from transformers import LlamaForCausalLM, MistralConfig, MistralForCausalLM
 
 from seallm.base.errors import ModelError
 from seallm.base.records import Message
-from seallm.model import shared_prefixes
 from seallm.model.chat_format import ChatFormat
 from seallm.model.checkpoints import new_llama
-from seallm.model.drawing import draw
-from seallm.model.generation import SamplingSettings, generate, stream, stream_text
+from seallm.model.generation import SamplingSettings, generate
 from seallm.model.scoring import continuation_log_likelihoods
 from tests.model.conftest import TEXT
 
@@ -69,35 +64,29 @@ def test_greedy_equals_transformers(lively: LlamaForCausalLM, chat_format: ChatF
     assert len({len(answer) for answer in expected}) > 2
     found = generate(lively, prompts, stop, GREEDY, batch_sequences)
     assert [answers for (answers,) in found] == expected
-    assert [list(stream(lively, prompt, stop, GREEDY)) for prompt in prompts] == expected
 
 
 @pytest.mark.parametrize("num_return", [1, 2])
-def test_a_shared_beginning_is_computed_once_and_changes_nothing(
-    lively: LlamaForCausalLM, chat_format: ChatFormat, monkeypatch: pytest.MonkeyPatch, num_return: int
+def test_a_shared_beginning_is_computed_once(
+    lively: LlamaForCausalLM, chat_format: ChatFormat, num_return: int
 ) -> None:
-    """Padding then stands between what is shared and the rest; prompts that share nothing are answered apart."""
-    start = prompts_of(chat_format)[4]
+    start = [token_id for prompt in prompts_of(chat_format)[3:6] for token_id in prompt]
     prompts = [*(start + prompt for prompt in prompts_of(chat_format)[:4]), start[:-2], [7, 8, 9]]
-    drawn = SamplingSettings(max_new_tokens=12, temperature=0.8, seed=5)
-    monkeypatch.setattr(shared_prefixes, "CPU_RUN_COST_TOKENS", 10_000)
-    expected = generate(lively, prompts, {chat_format.end_id}, drawn, 4, num_return)
-    greedy = [reference(lively, prompt, {chat_format.end_id}, 12) for prompt in prompts]
-    monkeypatch.setattr(shared_prefixes, "CPU_RUN_COST_TOKENS", 0)
     computed = 0
 
     def count(_: torch.nn.Module, __: tuple[torch.Tensor], output: torch.Tensor) -> None:
         nonlocal computed
-        computed += output.shape[0] * output.shape[1] if output.shape[1] > 1 else 0
+        computed += output.shape[0] * output.shape[1]
 
     handle = lively.get_input_embeddings().register_forward_hook(count)
     try:
-        assert generate(lively, prompts, {chat_format.end_id}, drawn, 4, num_return) == expected
+        found = generate(lively, prompts, {chat_format.end_id}, GREEDY, 4, num_return)
     finally:
         handle.remove()
-    assert computed < sum(map(len, prompts)) - 2 * (len(start) - 3)  # less what is padded
-    steady = SamplingSettings(max_new_tokens=12, temperature=0)
-    assert [answers[0] for answers in generate(lively, prompts, {chat_format.end_id}, steady, 4)] == greedy
+    answered = sum(len(answer) for answers in found for answer in answers)
+    assert computed < num_return * sum(map(len, prompts)) + answered - (4 * num_return - 1) * (len(start) - 2)
+    for prompt, answers in zip(prompts, found, strict=True):
+        assert answers == [reference(lively, prompt, {chat_format.end_id}, 40)] * num_return
 
 
 def test_an_answer_is_over_when_the_caller_says_so(lively: LlamaForCausalLM, chat_format: ChatFormat) -> None:
@@ -148,8 +137,6 @@ def test_answers_do_not_depend_on_the_batch(lively: LlamaForCausalLM, chat_forma
     # rounding may tip a draw that falls on an edge between two tokens: rarely, never in many answers at once
     assert all(equal_share(first, second) > 0.9 for first, second in others)
     assert whole == generate(lively, prompts, stop, sampling, 64, num_return=5)
-    alone = generate(lively, prompts[:1], stop, sampling, 1)
-    assert list(stream(lively, prompts[0], stop, sampling)) == alone[0][0]
     assert len({tuple(answer) for answers in whole for answer in answers}) == 5 * len(prompts)
     assert len({len(answer) for answers in whole for answer in answers}) > 5
     other = SamplingSettings(max_new_tokens=30, temperature=1.2, top_p=top_p, seed=6)
@@ -164,7 +151,7 @@ def test_answers_stop_at_the_models_last_position(chat_format: ChatFormat) -> No
     with pytest.raises(ModelError, match="Prompt 1 has 24 tokens; expected 1 to 23"):
         generate(model, [[5], [5] * 24], (), GREEDY, 2)
     with pytest.raises(ModelError, match="Prompt 0 has 0 tokens"):
-        list(stream(model, [], (), GREEDY))
+        generate(model, [[]], (), GREEDY, 2)
 
 
 def test_half_precision_models_answer_and_score(lively: LlamaForCausalLM, chat_format: ChatFormat) -> None:
@@ -183,65 +170,12 @@ def test_no_prompts_no_answers(model: LlamaForCausalLM) -> None:
     assert generate(model, [], {1}, GREEDY, 4) == []
 
 
-@pytest.mark.parametrize("vocabulary", [12, 1_000])
-@pytest.mark.parametrize("top_p", [0.3, 0.9, 1.0])
-def test_draws_follow_the_nucleus(vocabulary: int, top_p: float) -> None:
-    logits = torch.randn(vocabulary, generator=torch.Generator().manual_seed(0)) * 1.5
-    temperature = 0.7
-    probabilities = (logits / temperature).softmax(-1)
-    likely, order = probabilities.sort(descending=True)
-    inside = (likely.cumsum(0) - likely) < top_p
-    expected = torch.zeros(vocabulary)
-    expected[order[inside]] = likely[inside] / likely[inside].sum()
-    noise = (torch.arange(20_000) + 0.5) / 20_000  # every place of the unit interval once
-    drawn = draw(logits.expand(20_000, -1), SamplingSettings(1, temperature, top_p), noise)
-    shares = torch.bincount(drawn, minlength=vocabulary) / 20_000
-    torch.testing.assert_close(shares, expected, atol=2e-4, rtol=0)
-
-
-WORDS = [
-    "สวัสดีครับ",
-    "น้ำ",
-    "ກຳ",
-    "សួស្តី",
-    "ខ្ញុំ",
-    "မင်္ဂလာပါ",
-    "ကျွန်တော်",
-    "Tiếng Việt",
-    "e\u0301",
-    "👩‍👩‍👧",
-    "👍🏽",
-    "🇹🇭",
-    "今天",
-]
-
-
-@settings(max_examples=80, deadline=None)
-@given(text=st.lists(st.one_of(st.sampled_from(WORDS), st.text(max_size=5)), max_size=8).map("".join))
-def test_streamed_text_is_whole_and_complete(any_format: ChatFormat, text: str) -> None:
-    ids = any_format.answer_ids(text)
-    pieces = list(stream_text(any_format, iter(ids)))
-    assert "".join(pieces) == any_format.decode(ids)
-    assert all(pieces)
-    for piece in pieces[1:]:
-        assert unicodedata.category(piece[0]) not in ("Mn", "Mc", "Me")
-        assert piece[0] not in "ำຳ\u200d"
-    assert all(piece[-1] not in "\u17d2\u1039\u200d" for piece in pieces[:-1])
-
-
-@settings(max_examples=80, deadline=None)
-@given(ids=st.lists(st.integers(min_value=0, max_value=720), max_size=30))
-def test_any_ids_stream_to_what_they_decode_to(any_format: ChatFormat, ids: list[int]) -> None:
-    assert "".join(stream_text(any_format.plain, iter(ids))) == any_format.decode(ids)
-
-
-def test_text_is_shown_as_soon_as_it_is_safe(chat_format: ChatFormat) -> None:
-    ids = chat_format.encode_text("Hello, what is the weather like today?")
-    seen: list[str] = []
-    after: list[int] = []
-    for piece in stream_text(chat_format, iter(ids)):
-        seen.append(piece)
-        after.append(len("".join(seen)))
-    assert len(seen) > 3
-    characters = [len(chat_format.decode(ids[: n + 1])) for n in range(len(ids))]
-    assert after[:-1] == [c - 1 for c in characters if c > 1][: len(after) - 1]
+def test_answers_take_turns_at_temperatures(model: LlamaForCausalLM) -> None:
+    prompts = [[5, 6, 7], [8, 9]]
+    turns = [SamplingSettings(8, temperature, seed=3) for temperature in (0.0, 1.3)]
+    found = generate(model, prompts, {1}, turns, 8, 4)
+    greedy = generate(model, prompts, {1}, SamplingSettings(8, temperature=0.0), 8)
+    hot = generate(model, prompts, {1}, SamplingSettings(8, temperature=1.3, seed=3), 8, 4)
+    for answers, (likeliest,), wild in zip(found, greedy, hot, strict=True):
+        assert answers[0] == answers[2] == likeliest
+        assert (answers[1], answers[3]) == (wild[1], wild[3])

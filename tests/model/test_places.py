@@ -20,6 +20,7 @@ def make_stage(run: Path, name: str, *, has_model: bool = True, is_finished: boo
     ("stages", "newest"),
     [
         (["01-base", "04-pretrain", "06-sft", "08-dpo"], "08-dpo"),
+        (["06-sft", "08-dpo", "08-dpo10", "08-dpo2"], "08-dpo10"),
         (["01-base", "04-pretrain", "06-sft"], "06-sft"),
         (["01-base", "04-pretrain", "05-hybrid"], "05-hybrid"),
         (["01-base", "04-pretrain"], "04-pretrain"),

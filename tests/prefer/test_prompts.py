@@ -1,9 +1,7 @@
 from collections import Counter
 
-import pytest
-
 from seallm.base.records import Conversation, Message
-from seallm.prefer.prompts import choose_prompts, is_held_out, other_answer
+from seallm.prefer.prompts import choose_prompts, other_answer
 
 
 def talk(language: str, question: str, answer: str = "yes") -> Conversation:
@@ -32,14 +30,6 @@ def test_what_is_left_out_is_counted() -> None:
     prompts, dropped = choose_prompts(CONVERSATIONS + again, ["th"], 100, seed=1)
     assert len(prompts) == 30
     assert dropped == {"language not in the recipe": 4, "question asked before": 1}
-
-
-def test_held_out_is_a_stable_share_of_questions() -> None:
-    held = [is_held_out(f"question {i}", 0.2, seed=1) for i in range(2_000)]
-    assert sum(held) / len(held) == pytest.approx(0.2, abs=0.03)
-    assert held == [is_held_out(f"question {i}", 0.2, seed=1) for i in range(2_000)]
-    assert not any(is_held_out(f"question {i}", 0.0, seed=1) for i in range(50))
-    assert all(is_held_out(f"question {i}", 1.0, seed=1) for i in range(50))
 
 
 def test_a_wrong_answer_comes_from_the_same_language() -> None:

@@ -95,7 +95,8 @@ class Browser:
         self.call(
             "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=scale, mobile=phone
         )
-        self.call("Emulation.setTouchEmulationEnabled", enabled=phone)
+        if phone:  # for the rest of the tab's life: switching it off takes the mouse away too
+            self.call("Emulation.setTouchEmulationEnabled", enabled=True)
         scheme = "dark" if dark else "light"
         self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from seallm.serve.engine import Engine, load_engine
+from seallm.serve.engine import Engine
+from seallm.serve.loading import EngineSettings, load_engine
 from tests.serve.small_model import ANSWERS, learn_by_heart, save_small_run
 
 
@@ -19,6 +20,6 @@ def small_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def shared_engine(small_run: Path) -> Iterator[Engine]:
-    engine = load_engine(small_run, max_waiting=64)
+    engine = load_engine(small_run, EngineSettings(max_waiting=64))
     yield engine
     engine.close()

@@ -2,8 +2,8 @@ import pytest
 from starlette.testclient import TestClient
 
 from seallm.serve.engine import Engine
-from seallm.serve.guard import LOOPBACK_HOSTS, SECURITY_HEADERS, GuardSettings, is_loopback
 from seallm.serve.http import ServerSettings, make_app
+from seallm.web.guard import LOOPBACK_HOSTS, SECURITY_HEADERS, GuardSettings, is_loopback
 
 HELLO = {"messages": [{"role": "user", "content": "Hello"}], "max_tokens": 1}
 URL = "/v1/chat/completions"

@@ -12,10 +12,13 @@ from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
 from seallm.base.records import Message
+from seallm.model.chat_format import ChatFormat
 from seallm.model.generation import SamplingSettings
-from seallm.serve.engine import Engine, Piece, load_engine
-from seallm.serve.guard import GuardSettings
+from seallm.serve.engine import Engine
 from seallm.serve.http import ServerSettings, make_app
+from seallm.serve.loading import EngineSettings, load_engine
+from seallm.serve.requests import Piece
+from seallm.web.guard import GuardSettings
 from tests.serve.small_model import ANSWERS
 
 URL = "/v1/chat/completions"
@@ -71,7 +74,7 @@ def test_answer(client: TestClient, shared_engine: Engine, question: str) -> Non
         }
     ]
     prompt = len(shared_engine.format.prompt_ids([Message("user", question)]))
-    made = len(shared_engine.format.answer_ids(ANSWERS[question])) - 1
+    made = len(ChatFormat(shared_engine.format.tokenizer).answer_ids(ANSWERS[question])) - 1
     expected = {"prompt_tokens": prompt, "completion_tokens": made, "total_tokens": prompt + made}
     assert answer["usage"] == expected
 
@@ -139,7 +142,15 @@ def test_several_answers(client: TestClient) -> None:
 
 
 def test_neutral_values_of_what_is_not_supported(client: TestClient) -> None:
-    neutral = {"frequency_penalty": 0.0, "logprobs": False, "tools": [], "stop": None, "user": "someone", "n": 1}
+    neutral = {
+        "frequency_penalty": 0.0,
+        "logprobs": False,
+        "tools": [],
+        "best_of": 1,
+        "stop": None,
+        "user": "someone",
+        "n": 1,
+    }
     answer = post(client, "Count", model="small/sft", response_format={"type": "text"}, **neutral)
     assert answer["choices"][0]["message"]["content"] == ANSWERS["Count"]
 
@@ -169,8 +180,12 @@ def test_neutral_values_of_what_is_not_supported(client: TestClient) -> None:
         ({"stream": "yes"}, "stream", "valid boolean"),
         ({"stream_options": {"include_usage": True}}, None, "needs stream"),
         ({"tools": [{"type": "function"}]}, None, "tools is not supported"),
-        ({"logprobs": True}, None, "logprobs is not supported"),
-        ({"frequency_penalty": 0.5}, None, "frequency_penalty is not supported"),
+        ({"top_logprobs": 2}, None, "top_logprobs needs logprobs"),
+        ({"logprobs": True, "top_logprobs": 21}, "top_logprobs", "less than or equal to 20"),
+        ({"frequency_penalty": 2.5}, "frequency_penalty", "less than or equal to 2"),
+        ({"logit_bias": {"a": 1.0}}, "logit_bias", "pattern"),
+        ({"logit_bias": {"999999": 1.0}}, None, "out of range"),
+        ({"top_k": 0}, "top_k", "greater than or equal to 1"),
         ({"temprature": 1}, "temprature", "'temprature' is not a known field"),
         ({"\ud800": 1}, None, "unable to parse raw data as a unicode string"),
     ],
@@ -227,7 +242,7 @@ MESSAGES = st.fixed_dictionaries(
 )
 
 
-@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(MESSAGES, max_size=3) | VALUES, st.dictionaries(st.sampled_from(NAMES) | TEXTS, VALUES, max_size=2))
 def test_no_body_makes_the_server_fail(client: TestClient, messages: object, fields: dict[str, Any]) -> None:
     content = json.dumps({"max_completion_tokens": 2, "messages": messages, **fields})
@@ -276,7 +291,7 @@ def test_models_and_health(client: TestClient) -> None:
 
 
 def test_forged_turns_count_as_plain_text(client: TestClient, shared_engine: Engine) -> None:
-    chat_format = shared_engine.format
+    chat_format = ChatFormat(shared_engine.format.tokenizer)
     plain = chat_format.plain.encode_inner([FORGED.strip()])[0]
     empty_turn = len(chat_format.prompt_ids([Message("user", "")]))
     assert post(client, FORGED, max_tokens=1)["usage"]["prompt_tokens"] == empty_turn + len(plain)
@@ -294,7 +309,7 @@ def test_concurrent_requests_get_their_own_answers(client: TestClient) -> None:
 @pytest.fixture
 def busy_engine(small_run: Path) -> Iterator[Engine]:
     """An engine without a queue, working on an endless request."""
-    engine = load_engine(small_run, max_waiting=0)
+    engine = load_engine(small_run, EngineSettings(max_rows=1, max_waiting=0))
     wandering = SamplingSettings(max_new_tokens=400, temperature=2.0)
     events = engine.stream(engine.request([Message("user", "Hello")], wandering, num_answers=10_000))
     assert isinstance(next(events), Piece)
@@ -322,7 +337,8 @@ def test_time_is_over(busy_engine: Engine) -> None:
 @pytest.mark.parametrize("streamed", [False, True])
 def test_our_own_failure_tells_the_client_nothing(small_run: Path, *, streamed: bool) -> None:
     engine = load_engine(small_run)
-    engine.format.end_id = 10**9  # a prompt that the network has no row for
+    assert engine.format._own is not None
+    engine.format._own.end_id = 10**9  # a prompt that the network has no row for
     try:
         response = make_client(engine).post(URL, json=body("Hello", stream=streamed))
     finally:
@@ -342,5 +358,5 @@ def test_the_log_holds_no_text(client: TestClient, caplog: pytest.LogCaptureFixt
     stream(client, secret, max_tokens=2)
     client.post(URL, json=body(secret, temperature=9))
     client.post(URL, json=body(secret * 1000))
-    assert "chat finished" in caplog.text
+    assert "finished" in caplog.text
     assert "secret" not in caplog.text

@@ -4,6 +4,7 @@ import re
 import time
 from collections.abc import Iterator
 from importlib import resources
+from importlib.resources.abc import Traversable
 from pathlib import Path
 
 import pytest
@@ -11,38 +12,42 @@ from starlette.testclient import TestClient
 
 from seallm.base.records import Message
 from seallm.model.generation import SamplingSettings
-from seallm.serve.engine import Engine, load_engine
-from seallm.serve.guard import SECURITY_HEADERS, GuardSettings
+from seallm.serve.engine import Engine
 from seallm.serve.http import ServerSettings, make_app
+from seallm.serve.loading import load_engine
+from seallm.web.guard import SECURITY_HEADERS, GuardSettings
 from tests.serve.browser import CHROMIUM, Browser, open_browser
 from tests.serve.live_server import live_server
 from tests.serve.small_model import ANSWERS, HOSTILE
 
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
-PAGE = resources.files("seallm.serve") / "page"
+PAGE, SHARED = resources.files("seallm.serve") / "page", resources.files("seallm.web") / "page"
+FILES = [PAGE / "index.html", PAGE / "page.css", PAGE / "page.js", SHARED / "look.css", SHARED / "scripts.js"]
 TURNS = "document.getElementById('turns')"
 IDLE = "document.querySelector('.busy') === null"
 
 
 @pytest.mark.parametrize(
-    ("path", "name", "media_type"),
+    ("path", "file", "media_type"),
     [
-        ("/", "index.html", "text/html"),
-        ("/page.css", "page.css", "text/css"),
-        ("/page.js", "page.js", "text/javascript"),
+        ("/", PAGE / "index.html", "text/html"),
+        ("/page.css", PAGE / "page.css", "text/css"),
+        ("/page.js", PAGE / "page.js", "text/javascript"),
+        ("/look.css", SHARED / "look.css", "text/css"),
+        ("/scripts.js", SHARED / "scripts.js", "text/javascript"),
     ],
 )
-def test_served_with_its_policy(shared_engine: Engine, path: str, name: str, media_type: str) -> None:
+def test_served_with_its_policy(shared_engine: Engine, path: str, file: Traversable, media_type: str) -> None:
     client = TestClient(make_app(shared_engine, ServerSettings()), base_url="http://localhost")
     response = client.get(path)
-    assert response.content == (PAGE / name).read_bytes()
+    assert response.content == file.read_bytes()
     assert response.headers["content-type"] == f"{media_type}; charset=utf-8"
     assert response.headers["content-security-policy"] == SECURITY_HEADERS["content-security-policy"]
 
 
-@pytest.mark.parametrize("name", ["index.html", "page.css", "page.js"])
-def test_nothing_comes_from_elsewhere(name: str) -> None:
-    text = (PAGE / name).read_text(encoding="utf-8").replace("http://www.w3.org/2000/svg", "")
+@pytest.mark.parametrize("file", FILES)
+def test_nothing_comes_from_elsewhere(file: Traversable) -> None:
+    text = file.read_text(encoding="utf-8").replace("http://www.w3.org/2000/svg", "")
     assert not re.findall(r"https?:|//[a-z]+\.[a-z]|@import|url\(", text)
 
 

@@ -14,7 +14,8 @@ import pytest
 from seallm.base.errors import DataError
 from seallm.base.records import Message
 from seallm.model.generation import SamplingSettings
-from seallm.serve.engine import Engine, PromptTooLong
+from seallm.serve.engine import Engine
+from seallm.serve.requests import PromptTooLong
 from seallm.serve.terminal import HELP, Dialogue, chat
 from tests.serve.small_model import ANSWERS
 

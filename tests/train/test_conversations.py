@@ -2,11 +2,11 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from seallm.base.errors import DataError
 from seallm.base.records import Conversation, Message
+from seallm.model.chat_format import ChatFormat
+from seallm.recipe_training import Hybrid, Sft
 from seallm.train.conversations import (
     HYBRID_SHARE,
     Caps,
@@ -16,6 +16,8 @@ from seallm.train.conversations import (
     load_conversations,
     write_used,
 )
+from seallm.train.hybrid import pack_conversations
+from seallm.train.sft import tuning_conversations
 from tests.train.conftest import MakeContext, chat_row, rows_of, write_chat
 
 
@@ -55,36 +57,6 @@ def test_hybrid_and_tuning_share_no_conversation_and_lose_none(tmp_path: Path) -
     assert sum(c.language == "th" for c in left) == 500
 
 
-@settings(deadline=None)
-@given(
-    st.dictionaries(st.sampled_from("abcdefgh"), st.integers(1, 500), min_size=1),
-    st.floats(0.05, 1.0),
-    st.dictionaries(st.sampled_from("abc"), st.floats(0.05, 0.5)),
-)
-def test_the_most_is_taken_that_the_caps_allow(counts: dict[str, int], share: float, own: dict[str, float]) -> None:
-    found = capped_counts(counts, own, share)
-    mine = {name: cap for name, cap in own.items() if name in counts}
-    others = [name for name in counts if name not in mine]
-    if others:
-        caps = mine | dict.fromkeys(others, max(share, (1 - sum(mine.values())) / len(others)))
-    else:
-        caps = {name: cap / min(1, sum(mine.values())) for name, cap in mine.items()}
-    assert all(0 <= found[name] <= n for name, n in counts.items())
-    total = sum(found.values())
-    for name in counts:  # rounding down may take a whole one from each of the others
-        assert found[name] <= caps[name] * (total + len(counts)) + 1e-6
-    larger = 1.02 * total + len(counts) + 1
-    assert sum(min(n, caps[name] * larger) for name, n in counts.items()) <= larger
-
-
-def test_caps_that_bind_nobody_take_everything() -> None:
-    assert capped_counts({"en": 60, "th": 40}, {}, 1.0) == {"en": 60, "th": 40}
-    assert capped_counts({"en": 60}, {}, 0.25) == {"en": 60}
-    assert capped_counts({"en": 60, "th": 10, "lo": 10}, {}, 0.5) == {"en": 20, "th": 10, "lo": 10}
-    assert capped_counts({"en": 600, "th": 90, "lo": 90}, {"en": 0.1}, 0.5) == {"en": 20, "th": 90, "lo": 90}
-    assert capped_counts({"en": 600, "th": 90}, {"en": 0.0}, 1.0) == {"en": 0, "th": 90}
-
-
 def test_epochs_are_balanced_and_take_turns() -> None:
     languages = ["en"] * 60 + ["th"] * 10 + ["lo"] * 10
     labels = [(language, "") for language in languages]
@@ -104,3 +76,20 @@ def test_categories_are_balanced_within_each_language() -> None:
     assert chosen == {("en", "quiz"): 30, ("en", "safety"): 20, ("th", "quiz"): 30}
     chosen = Counter(labels[i] for i in balanced_epoch(labels, Caps(1.0, {"en": 0.25}, 0.6), 0, seed=1))
     assert chosen == {("en", "quiz"): 6, ("en", "safety"): 4, ("th", "quiz"): 30}
+
+
+def test_a_stage_of_instructions_parts_conversations_for_hybrid_and_tuning(
+    tmp_path: Path, make_context: MakeContext, chat_format: ChatFormat
+) -> None:
+    parts = tmp_path / "instructions"
+    hybrid = write_chat(parts / "hybrid.jsonl", [chat_row(f"Is {n} a number?", "Yes.", "en") for n in range(9)])
+    tuning = write_chat(parts / "sft.jsonl", [chat_row(f"And {n}, is it one?", "It is.", "en") for n in range(9)])
+    context = make_context("hybrid", inputs={"instructions": parts, "model": tmp_path})
+    assert context.conversations([], "hybrid") == [hybrid]
+    assert context.conversations([], "sft") == [tuning]
+    packed = pack_conversations(Hybrid(tokens=64), context, chat_format)
+    assert packed.counts["conversation"] == 9  # all of them, not a share
+    write_used(tmp_path, ())
+    assert len(tuning_conversations(Sft(), context)) == 9
+    named = make_context("other", inputs={})
+    assert named.conversations([str(hybrid)], "hybrid") == [hybrid]

@@ -13,10 +13,11 @@ from transformers import Trainer, TrainingArguments, default_data_collator
 from seallm.base.runtime import Runtime
 from seallm.recipe_training import Dpo, Optimiser
 from seallm.train.batches import step_batch
-from seallm.train.dpo import PairBatches, log_probabilities_of
+from seallm.train.dpo import PairBatches
 from seallm.train.loop import Periodic, Phase, StepBatch, train
-from seallm.train.objectives import dpo_loss, next_token_loss
-from seallm.train.pairs import Pair, answer_log_probabilities
+from seallm.train.objectives import next_token_loss
+from seallm.train.pairs import Pair
+from seallm.train.reference import log_probabilities_of
 from seallm.train.segments import IGNORED, Segment
 from tests.train.conftest import MakeContext, rows_of, tiny_llama
 
@@ -132,10 +133,11 @@ def test_masked_prompts_train_as_in_trl(make_context: MakeContext, tmp_path: Pat
     assert our_losses(token_phase(12), make_context) == pytest.approx(their_losses(trainer), abs=1e-4)
 
 
-def pairs() -> list[Pair]:
+def pairs(*, are_alike: bool) -> list[Pair]:
+    """Pairs of random tokens, of different lengths or all of one."""
     generator = np.random.default_rng(1)
     found = []
-    for prompt, chosen, rejected in generator.integers(3, 20, (STEPS * ROWS, 3)):
+    for prompt, chosen, rejected in generator.integers(3, 4 if are_alike else 20, (STEPS * ROWS, 3)):
         parts = [generator.integers(3, VOCABULARY, n).tolist() for n in (prompt, chosen, rejected)]
         found.append(Pair(parts[0], [*parts[1], END], [*parts[2], END]))
     return found
@@ -148,29 +150,40 @@ class InOrder(PairBatches):
         return draw
 
 
-def test_preferences_train_as_in_trl(make_context: MakeContext, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("settings", "theirs"),
+    [
+        ({}, {"loss_type": ["sigmoid"]}),
+        ({"length_normalised": True, "beta": 2.0}, {"loss_type": ["sigmoid_norm"], "beta": 2.0}),
+        ({"objective": "ipo", "length_normalised": True}, {"loss_type": ["ipo"]}),
+        ({"sft_weight": 0.5}, {"loss_type": ["sigmoid", "sft"], "loss_weights": [1.0, 0.5]}),
+    ],
+)
+def test_preferences_train_as_in_trl(
+    settings: dict[str, Any], theirs: dict[str, Any], make_context: MakeContext, tmp_path: Path
+) -> None:
     trl = pytest.importorskip("trl", reason="TRL is not installed")
     from datasets import Dataset
 
-    data = pairs()
+    data = pairs(are_alike="sft_weight" in settings)  # there the supervised term is a mean over all tokens of a batch
     reference = log_probabilities_of(tiny_llama(VOCABULARY), data, Runtime())
-    batches = InOrder(data, reference, Dpo(batch_pairs=ROWS), 0, torch.device("cpu"))
+    batches = InOrder(data, reference, Dpo(batch_pairs=ROWS, **settings), 0, torch.device("cpu"))
 
-    def objective(model: Any, batch: Any) -> torch.Tensor:
-        return dpo_loss(answer_log_probabilities(model, batch), batch.reference, 0.1).sum() * batch.weight
-
-    ours = our_losses(Phase("oracle", STEPS, batches, objective, STEADY), make_context)
+    ours = our_losses(Phase("oracle", STEPS, batches, batches.objective, STEADY), make_context)
     words = {
         name: [" ".join(f"w{i}" for i in getattr(pair, name) if i != END) for pair in data]
         for name in ("prompt", "chosen", "rejected")
     }
     words |= {name: [" " + text for text in words[name]] for name in ("chosen", "rejected")}
-    settings = arguments(trl.DPOConfig, tmp_path, ROWS, max_length=128, precompute_ref_log_probs=True, beta=0.1)
+    more = {"beta": 0.1, **theirs, "max_length": 128, "precompute_ref_log_probs": True}
     trainer = trl.DPOTrainer(
-        tiny_llama(VOCABULARY), args=settings, train_dataset=Dataset.from_dict(words), processing_class=word_tokenizer()
+        tiny_llama(VOCABULARY),
+        args=arguments(trl.DPOConfig, tmp_path, ROWS, **more),
+        train_dataset=Dataset.from_dict(words),
+        processing_class=word_tokenizer(),
     )
-    theirs = their_losses(trainer)
+    losses = their_losses(trainer)
     rows = trainer.train_dataset[:]
     sums = np.array([rows["ref_chosen_logps"], rows["ref_rejected_logps"]])
     np.testing.assert_allclose(reference, sums, atol=1e-3)
-    assert ours == pytest.approx(theirs, abs=1e-3)
+    assert ours == pytest.approx(losses, rel=1e-3, abs=1e-3)

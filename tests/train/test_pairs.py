@@ -8,9 +8,11 @@ from hypothesis import strategies as st
 from seallm.base.records import Message, Preference
 from seallm.base.runtime import Runtime
 from seallm.model.chat_format import ChatFormat
-from seallm.train.dpo import compare_accuracy, log_probabilities_of
-from seallm.train.objectives import dpo_loss
+from seallm.recipe_training import Dpo
 from seallm.train.pairs import Pair, answer_log_probabilities, collate_pairs, encode_pairs
+from seallm.train.preference_figures import compare_accuracy
+from seallm.train.preference_losses import preference_losses
+from seallm.train.reference import log_probabilities_of
 from tests.train.conftest import tiny_llama
 
 CPU = torch.device("cpu")
@@ -28,18 +30,19 @@ def separate(model: torch.nn.Module, prompt: list[int], answer: list[int]) -> to
 def test_shared_prompts_equal_separate_forwards(batch: list[Pair]) -> None:
     model = tiny_llama()
     reference = torch.randn(2, len(batch), generator=torch.Generator().manual_seed(0))
+    lengths = torch.tensor([[len(p.chosen) for p in batch], [len(p.rejected) for p in batch]])
     expected = torch.stack(
         [
             torch.stack([separate(model, p.prompt, a) for p, a in zip(batch, answers, strict=True)])
             for answers in ([p.chosen for p in batch], [p.rejected for p in batch])
         ]
     )
-    dpo_loss(expected, reference, 0.1).sum().backward()
+    preference_losses(expected, reference, lengths, Dpo()).sum().backward()
     wanted = [p.grad.clone() for p in model.parameters()]
     model.zero_grad()
     found = answer_log_probabilities(model, collate_pairs(batch, reference, len(batch), CPU))
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-4)
-    dpo_loss(found, reference, 0.1).sum().backward()
+    preference_losses(found, reference, lengths, Dpo()).sum().backward()
     for parameter, gradient in zip(model.parameters(), wanted, strict=True):
         torch.testing.assert_close(parameter.grad, gradient, rtol=1e-3, atol=1e-5)
 

@@ -19,11 +19,12 @@ from seallm.base.runtime import Runtime, Training, own_place
 from seallm.recipe_training import Adapter, Dpo, Optimiser
 from seallm.train.adapters import tune
 from seallm.train.batches import TokenBatch, step_batch
-from seallm.train.dpo import PairBatches, log_probabilities_of
+from seallm.train.dpo import PairBatches
 from seallm.train.loop import Periodic, Phase, StepBatch, train
-from seallm.train.objectives import dpo_loss, next_token_loss
-from seallm.train.pairs import Pair, PairBatch, answer_log_probabilities
+from seallm.train.objectives import next_token_loss
+from seallm.train.pairs import Pair, PairBatch
 from seallm.train.processes import from_first, in_turn, join, leave
+from seallm.train.reference import log_probabilities_of
 from seallm.train.segments import conversation_segment
 from seallm.train.start import Start
 from seallm.train.stream import random_generator
@@ -71,11 +72,7 @@ def pair_phase(model: PreTrainedModel, runtime: Runtime) -> Phase[PairBatch]:
     pairs = [Pair(*(generator.integers(0, 331, n).tolist() for n in sizes)) for sizes in lengths]
     reference = log_probabilities_of(model, pairs, runtime)
     found = PairBatches(pairs, reference, Dpo(batch_pairs=3, epochs=2.0), 0, CPU)
-    return Phase("pairs", found.steps, found, pair_loss, Optimiser(learning_rate=1e-3))
-
-
-def pair_loss(model: PreTrainedModel, batch: PairBatch) -> torch.Tensor:
-    return dpo_loss(answer_log_probabilities(model, batch), batch.reference, 0.1).sum() * batch.weight
+    return Phase("pairs", found.steps, found, found.objective, Optimiser(learning_rate=1e-3))
 
 
 def train_once(job: Job) -> list[float]:

@@ -2,6 +2,7 @@
 
 import math
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from seallm.model.chat_format import ChatFormat
 from seallm.model.checkpoints import load_tokenizer, save_model
 from seallm.recipe import Base
 from seallm.recipe_training import Dpo, Hybrid, Mixture, Optimiser, Pretrain, Sft, TrainBase
-from seallm.train import base, dpo, hybrid, pretrain, sft
+from seallm.train import base, dpo, hybrid, pretrain, reference, sft
 from seallm.train.start import MODEL
 from tests.folders import digests
 from tests.train.conftest import (
@@ -346,14 +347,19 @@ def test_the_reference_is_computed_once(
     dpo.run(dpo_settings(), context)
     expected = digests(context.out)
     calls = []
-    real = dpo.log_probabilities_of
-    monkeypatch.setattr(dpo, "log_probabilities_of", lambda *a: calls.append(a) or real(*a))
+    real = reference.log_probabilities_of
+    for module in (dpo, reference):
+        monkeypatch.setattr(module, "log_probabilities_of", lambda *a, **k: calls.append(a) or real(*a, **k))
     dpo.run(dpo_settings(), context)
     assert len(calls) == 1  # held-out pairs after training; nothing of the reference
+    changed = replace(context, out=context.out.with_name("dpo.partial"))
+    changed.out.mkdir()
+    dpo.run(dpo_settings(epochs=0.1), changed)
+    assert len(calls) == 2  # another setting finds the reference in the folder that it will replace
     assert digests(context.out) == expected
     write_preferences(prefer_folder / "held_out.jsonl", preferences(5))
     dpo.run(dpo_settings(), context)
-    assert len(calls) == 3
+    assert len(calls) == 4
 
 
 def test_without_pairs_the_model_stays_and_says_so(
@@ -373,6 +379,54 @@ def test_without_pairs_the_model_stays_and_says_so(
     write_preferences(prefer_folder / "held_out.jsonl", [])
     dpo.run(dpo_settings(), context)
     assert read_json(context.out / "preference_accuracy.json")["after"]["value"] is None
+
+
+def test_dpo_tells_what_was_gained(base_folder: Path, prefer_folder: Path, make_context: MakeContext) -> None:
+    context = make_context("dpo", inputs={"model": base_folder, "prefer": prefer_folder})
+    dpo.run(dpo_settings(evaluate_every_steps=5), context)
+    rows = rows_of(context.out / "metrics.jsonl")
+    assert rows[0]["margin"] == pytest.approx(0.0, abs=1e-4)
+    assert rows[-1]["margin"] > 0.5
+    assert rows[-1]["accuracy"] == 1.0
+    assert rows[-1]["languages"]["en"]["pairs"] == rows[-1]["pairs"] == 8
+    held_out = rows_of(context.out / "held_out.jsonl")
+    assert [row["step"] for row in held_out] == [0, 5, 10]
+    assert held_out[0]["gained"] == {"chosen": 0.0, "rejected": 0.0, "kl": 0.0}
+    assert held_out[-1]["gained"]["chosen"] > held_out[-1]["gained"]["rejected"]
+    accuracy = read_json(context.out / "preference_accuracy.json")
+    assert accuracy["languages"]["en"]["after"] == accuracy["after"]
+    assert accuracy["gained"]["chosen"] > accuracy["gained"]["rejected"]
+
+
+def test_chosen_answers_that_become_unlikely_are_noticed(
+    base_folder: Path, prefer_folder: Path, make_context: MakeContext
+) -> None:
+    context = make_context("dpo", inputs={"model": base_folder, "prefer": prefer_folder})
+    steep = {"optimiser": Optimiser(learning_rate=0.1), "evaluate_every_steps": 2, "max_chosen_fall": 0.01}
+    dpo.run(dpo_settings(**steep), context)
+    sentence = read_json(context.out / "preference_accuracy.json")["sentence"]
+    assert "more than max_chosen_fall = 0.01" in sentence
+    stopped = make_context("stopped", inputs=context.inputs)
+    for _ in range(2):  # again after a resume
+        with pytest.raises(ModelError, match=r"stopped after step \d+: .* fell by"):
+            dpo.run(dpo_settings(**steep, on_chosen_fall="stop"), stopped)
+
+
+def test_preferences_of_ones_own(base_folder: Path, tmp_path: Path, make_context: MakeContext) -> None:
+    write_preferences(tmp_path / "own.jsonl", preferences(40))
+    with (tmp_path / "own.jsonl").open("a", encoding="utf-8") as file:
+        file.write('{"prompt": "Hi", "chosen": "Hello", "rejected": "Go away"}\n{"prompt": "Hi"}\n')
+    context = make_context("dpo", inputs={"model": base_folder})
+    dpo.run(dpo_settings(preferences=["own.jsonl"], epochs=0.2), context)
+    counts = context.counts
+    assert counts["rows"] == {"read": 41, "quarantined": 1}
+    assert counts["preferences"]["pairs"] + counts["held_out"]["pairs"] == 41
+    assert counts["held_out"]["pairs"] > 0
+    (quarantined,) = rows_of(context.out / "quarantine.jsonl")
+    assert quarantined["where"] == "own.jsonl:42"
+    (tmp_path / "own.jsonl").write_text('{"prompt": 3}\n', encoding="utf-8")
+    with pytest.raises(DataError, match=r"holds no usable pair: 1 bad rows, the first: own\.jsonl:1: chosen"):
+        dpo.run(dpo_settings(preferences=["own.jsonl"]), make_context("none", inputs=context.inputs))
 
 
 def test_held_out_documents_of_the_corpus_are_readable(corpus_folder: Path) -> None:

@@ -49,6 +49,7 @@ class StageContext:
         inputs: finished folders of the stages it reads, by stage name; "model" is the newest model before it.
         languages: codes of all languages of the run, the base language first.
         recipe_folder: where relative paths of the recipe start.
+        round_number: which of several rounds of the same stages this is, from 1.
         seed: the recipe's seed; derive others from it and from names, never from time.
         counts: figures for the manifest that depend on the inputs alone.
         timings: figures for the manifest that depend on the machine (seconds, tokens/s, bytes).
@@ -62,6 +63,7 @@ class StageContext:
     recipe_folder: Path
     counts: dict[str, Any] = field(default_factory=dict)
     timings: dict[str, Any] = field(default_factory=dict)
+    round_number: int = 1
 
     def files(self, paths: Iterable[str]) -> list[Path]:
         """The files that input settings name: files, folders or globs, `sample:` or relative to the recipe.

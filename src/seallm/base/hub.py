@@ -6,6 +6,7 @@ from pathlib import Path
 
 from seallm.base.errors import DataError
 
+MODEL_FILES = ("*.json", "*.safetensors", "*.jinja", "tokenizer.model")  # what a model consists of
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from seallm.base.errors import DataError
-from seallm.base.files import read_json_lines, write_json_lines
+from seallm.base.files import fingerprint, read_json_lines, write_json_lines
 
 Role = Literal["system", "user", "assistant"]
 Tier = Literal["high", "low"]
@@ -119,18 +120,71 @@ def write_conversations(path: Path, conversations: Iterable[Conversation]) -> No
     write_json_lines(path, (asdict(c) for c in conversations))
 
 
-def read_preferences(path: Path) -> Iterator[Preference]:
-    """Read what `write_preferences` or TRL wrote.
+def parse_preference(row: Mapping[str, Any], where: str) -> Preference:
+    """Turn a row in one of TRL's preference formats into a Preference.
+
+    Conversational with a prompt of its own, conversational with the prompt at the start of both answers, or plain
+    strings. `language` and `scores` may be absent.
 
     Raises:
-        DataError: a row is malformed.
+        DataError: a part is missing or malformed, an answer is more than one assistant turn, or both are the same.
     """
-    for number, row in read_json_lines(path):
-        if isinstance(row, DataError):
-            raise row
-        where = f"{path}:{number}"
-        prompt, chosen, rejected = (parse_messages(row.get(key), where) for key in ("prompt", "chosen", "rejected"))
-        yield Preference(prompt, chosen, rejected, str(row.get("language") or ""), dict(row.get("scores") or {}))
+    chosen, rejected = (_turns(row.get(key), "assistant", f"{where}: {key}") for key in ("chosen", "rejected"))
+    if row.get("prompt") is None:
+        if chosen[:-1] != rejected[:-1] or len(chosen) < 2:
+            raise DataError(f"{where}: without `prompt`, chosen and rejected must begin with the same turns")
+        prompt, chosen, rejected = chosen[:-1], chosen[-1:], rejected[-1:]
+    else:
+        prompt = _turns(row["prompt"], "user", f"{where}: prompt")
+    if prompt[-1].role != "user":
+        raise DataError(f"{where}: the prompt ends with a turn of {prompt[-1].role}; expected one of the user")
+    for name, answer in (("chosen", chosen), ("rejected", rejected)):
+        if [m.role for m in answer] != ["assistant"]:
+            raise DataError(f"{where}: {name} has roles {[m.role for m in answer]}; expected one assistant turn")
+    if chosen == rejected:
+        raise DataError(f"{where}: chosen and rejected are the same")
+    scores = row.get("scores")
+    known = {k: float(v) for k, v in scores.items() if isinstance(v, int | float)} if isinstance(scores, dict) else {}
+    return Preference(prompt, chosen, rejected, str(row.get("language") or ""), known)
+
+
+def _turns(value: object, role: Role, where: str) -> tuple[Message, ...]:
+    """Messages, or a plain string as one message of a role."""
+    if isinstance(value, str):
+        value = [{"role": role, "content": value}]
+    return parse_messages(value, where)
+
+
+def read_preferences(path: Path) -> tuple[list[Preference], list[str]]:
+    """Read JSONL or Parquet in one of TRL's preference formats; return good rows and one line for each bad one.
+
+    Raises:
+        DataError: the file is missing or damaged.
+    """
+    good: list[Preference] = []
+    bad: list[str] = []
+    rows = _parquet_rows(path) if path.suffix == ".parquet" else read_json_lines(path)
+    for number, row in rows:
+        try:
+            if isinstance(row, DataError):
+                raise row
+            good.append(parse_preference(row, f"{path}:{number}"))
+        except DataError as error:
+            bad.append(str(error))
+    return good, bad
+
+
+def _parquet_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    try:
+        table = pq.read_table(path)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} cannot be read as Parquet ({error}). Write it again, or name a JSONL file") from None
+    yield from enumerate(table.to_pylist(), 1)
+
+
+def is_held_out(question: str, share: float, seed: int) -> bool:
+    """True for about `share` of all questions, decided by a hash of the question: all its pairs are, or none is."""
+    return int(fingerprint(["held out", seed, question])[:8], 16) < share * 2**32
 
 
 def write_preferences(path: Path, preferences: Iterable[Preference]) -> None:

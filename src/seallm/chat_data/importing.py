@@ -13,22 +13,22 @@ import itertools
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 
 from seallm.base.errors import DataError
-from seallm.base.files import atomic_writer, write_json
+from seallm.base.files import atomic_writer, write_json, write_json_lines
 from seallm.base.places import Place, place_label
-from seallm.base.records import Conversation, Message, Preference, write_preferences
+from seallm.base.records import Conversation, Message, Preference
 from seallm.canonical.repair import repair_counted
 from seallm.chat_data.conversation_table import SCHEMA, in_batches
-from seallm.chat_data.formats import FORMATS, Format, Record, find_format, read_record
+from seallm.chat_data.formats import FORMATS, Format, Record, find_format, labels, read_record
 from seallm.chat_data.labels import category_name, language_code
 from seallm.chat_data.row_files import BadRow, Row, read_rows
-from seallm.chat_data.turn_languages import languages_of_answers
+from seallm.chat_data.turn_languages import languages_of_answers, languages_of_texts
 from seallm.corpus.foreign_columns import look_up
 
 BATCH_CONVERSATIONS = 2_000
@@ -63,13 +63,13 @@ class Tally:
     Attributes:
         kinds: conversations and preferences by format.
         repaired: texts that Unicode repair changed.
-        preferences: those found.
+        preferences: those found, each with the source and licence of its row.
         quarantine: bad rows.
     """
 
     kinds: Counter[str] = field(default_factory=Counter)
     repaired: int = 0
-    preferences: list[Preference] = field(default_factory=list)
+    preferences: list[tuple[Preference, dict[str, str]]] = field(default_factory=list)
     quarantine: list[BadRow] = field(default_factory=list)
 
 
@@ -88,7 +88,7 @@ def import_file(file: SourceFile, result: Path) -> None:
         for table in in_batches(read_conversations_of(file, tally), BATCH_CONVERSATIONS):
             writer.write_table(table)
             count += len(table)
-    write_preferences(result.with_suffix(".preferences.jsonl"), tally.preferences)
+    write_json_lines(result.with_suffix(".preferences.jsonl"), _preference_rows(tally))
     write_json(
         result,
         {
@@ -112,9 +112,6 @@ def read_conversations_of(file: SourceFile, tally: Tally) -> Iterator[Labelled]:
     """Places and conversations of a file; what is none is put into the tally."""
     pending: list[Labelled] = []
     for where, record in _records(file, tally):
-        if isinstance(record, Preference):
-            tally.preferences.append(record)
-            continue
         pending.append((where, record))
         if len(pending) == BATCH_CONVERSATIONS:
             yield from _with_languages(pending)
@@ -122,7 +119,15 @@ def read_conversations_of(file: SourceFile, tally: Tally) -> Iterator[Labelled]:
     yield from _with_languages(pending)
 
 
-def _records(file: SourceFile, tally: Tally) -> Iterator[tuple[str, Record]]:
+def _preference_rows(tally: Tally) -> Iterator[dict[str, Any]]:
+    """Rows that `records.read_preferences` and TRL read; those without a language get that of the better answer."""
+    found = iter(languages_of_texts([p.chosen[-1].content for p, _ in tally.preferences if not p.language]))
+    for preference, origin in tally.preferences:
+        yield {**asdict(preference), "language": preference.language or next(found), **origin}
+
+
+def _records(file: SourceFile, tally: Tally) -> Iterator[Labelled]:
+    """Places and conversations; preferences go into the tally."""
     rows = iter(read_rows(file.place, file.name))
     first = list(itertools.islice(rows, ROWS_TO_LOOK_AT))
     fields = [_renamed(row, file.columns) for _, row in first if isinstance(row, dict)]
@@ -140,12 +145,15 @@ def _records(file: SourceFile, tally: Tally) -> Iterator[tuple[str, Record]]:
                     f"{where}: no format known has the fields {', '.join(map(str, row))[:200] or 'of an empty row'}; "
                     f"expected those of {', '.join(FORMATS)}, or a column map"
                 )
-            record = _canonical(read_record(renamed, kind, where), where, tally)
+            record = _labelled(_canonical(read_record(renamed, kind, where), where, tally), file)
         except DataError as error:
             tally.quarantine.append(BadRow(where, str(error).removeprefix(f"{where}: "), row))
             continue
         tally.kinds[kind] += 1
-        yield where, _labelled(record, file)
+        if isinstance(record, Preference):
+            tally.preferences.append((record, _origin(renamed, file)))
+        else:
+            yield where, record
 
 
 def _most_frequent(rows: list[Row]) -> Format | None:
@@ -173,7 +181,7 @@ def _canonical(record: Record, where: str, tally: Tally) -> Record:
     """The record with every text in canonical Unicode.
 
     Raises:
-        DataError: nothing is left of a turn.
+        DataError: nothing is left of a turn, or of the difference between two answers.
     """
     names = ("messages",) if isinstance(record, Conversation) else ("prompt", "chosen", "rejected")
     changes: dict[str, Any] = {}
@@ -186,19 +194,27 @@ def _canonical(record: Record, where: str, tally: Tally) -> Record:
                 raise DataError(f"{where}: message {number} ({message.role}) has no visible text")
             messages.append(Message(message.role, text))
         changes[name] = tuple(messages)
+    if "chosen" in changes and changes["chosen"] == changes["rejected"]:
+        raise DataError(f"{where}: chosen and rejected are the same")
     return replace(record, **changes)
 
 
 def _labelled(record: Record, file: SourceFile) -> Record:
     """The record with its language and category in our names, and what the source file is given for all its rows."""
-    given = {name: value for name, value in file.given.items() if value}
-    language = language_code(given.get("language") or record.language)
+    language = language_code(file.given.get("language") or record.language)
     if isinstance(record, Preference):
         return replace(record, language=language)
-    category = category_name(given.get("category") or record.category)
-    source = given.get("source") or record.source or file.default_source
-    licence = given.get("licence") or record.licence
+    category = category_name(file.given.get("category") or record.category)
+    origin = _origin({"source": record.source, "licence": record.licence}, file)
+    source, licence = origin["source"], origin["licence"]
     return replace(record, language=language, category=category, source=source, licence=licence)
+
+
+def _origin(row: Mapping[str, Any], file: SourceFile) -> dict[str, str]:
+    """Source and licence: what the file is given, or else the row's own."""
+    own = labels(row)
+    source = file.given.get("source") or own["source"] or file.default_source
+    return {"source": source, "licence": file.given.get("licence") or own["licence"]}
 
 
 def _with_languages(batch: list[Labelled]) -> Iterator[Labelled]:

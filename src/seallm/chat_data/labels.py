@@ -42,8 +42,7 @@ def _language_names(codes: tuple[str, ...]) -> dict[str, str]:
     names = {code: code for code in codes}
     for code in codes:
         language = load_language(code)
-        label = (*language.identifier_labels, code)[0]
-        own = next((other for other in language.identifier_labels if "_" in other), label)
-        for name in (language.name, language.native_name, own.split("_")[0]):
+        three_letters = [label.split("_")[0] for label in language.identifier_labels if "_" in label]
+        for name in (language.name, language.native_name, *three_letters):
             names.setdefault(name.lower(), code)
     return names

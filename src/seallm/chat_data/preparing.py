@@ -27,6 +27,9 @@ from seallm.chat_data.importing import SourceFile, import_file
 from seallm.recipe_instructions import InstructionChecks, Instructions
 
 PRELOAD = "seallm.chat_data.checking"
+_GROUPS_AT_ONCE = 8  # row groups of 2,000 conversations
+_TABLE_COLUMNS = ("where", "key", *(name for name in LABELS if name != "category"))
+_FIGURES_SCHEMA = pa.schema([*(pa.field(name, pa.string()) for name in _TABLE_COLUMNS), *FIGURES_SCHEMA])
 PREFERENCES, QUARANTINE = "preferences.jsonl", "quarantine.jsonl"
 
 
@@ -53,17 +56,26 @@ class Prepared:
 
 @dataclass(frozen=True)
 class _CheckJob:
-    """A table and how it is checked; it is sent to the worker that does so."""
+    """A part of a table and how it is checked; it is sent to the worker that does so."""
 
     table: Path
+    groups: range  # row groups of the table
     checks: InstructionChecks
     languages: tuple[str, ...]
 
 
 def import_all(
-    files: Sequence[SourceFile], out: Path, work: Path, max_bad_share: float, runtime: Runtime
+    files: Sequence[SourceFile], quarantine: Path, preferences: Path, work: Path, max_bad_share: float, runtime: Runtime
 ) -> tuple[list[Path], dict[str, Any]]:
-    """Import every file; write the quarantine and the preferences into `out`.
+    """Import every file.
+
+    Args:
+        files: the sources.
+        quarantine: file to write with the bad rows.
+        preferences: file to write with the preferences.
+        work: folder for intermediate files.
+        max_bad_share: of all rows that may be unreadable.
+        runtime: `workers` processes.
 
     Returns:
         The tables of conversations, and counts.
@@ -76,18 +88,18 @@ def import_all(
     jobs = [files[i] for i in order]
     map_shards(import_file, jobs, [results[i] for i in order], "importing", runtime, runtime.engine, PRELOAD)
     summaries = [read_json(result) for result in results]
-    quarantine = [row for summary in summaries for row in summary["quarantine"]]
-    write_json_lines(out / QUARANTINE, quarantine)
-    preferences = (result.with_suffix(".preferences.jsonl") for result in results)
-    write_json_lines(out / PREFERENCES, (row for path in preferences for _, row in read_json_lines(path)))
+    bad = [row for summary in summaries for row in summary["quarantine"]]
+    write_json_lines(quarantine, bad)
+    pairs = (result.with_suffix(".preferences.jsonl") for result in results)
+    write_json_lines(preferences, (row for path in pairs for _, row in read_json_lines(path)))
     counts = {
         "conversations": sum(summary["conversations"] for summary in summaries),
         "preferences": sum(summary["preferences"] for summary in summaries),
-        "quarantined": len(quarantine),
+        "quarantined": len(bad),
         "repaired_texts": sum(summary["repaired"] for summary in summaries),
         "formats": dict(sorted(sum((Counter(s["formats"]) for s in summaries), Counter[str]()).items())),
     }
-    _check_readable(counts, quarantine, max_bad_share, out / QUARANTINE)
+    _check_readable(counts, bad, max_bad_share, quarantine)
     return [result.with_suffix(".parquet") for result in results], counts
 
 
@@ -95,7 +107,11 @@ def _check_readable(counts: dict[str, Any], quarantine: Sequence[dict[str, Any]]
     good, bad = counts["conversations"] + counts["preferences"], len(quarantine)
     if bad <= most * (good + bad) and good:
         return
-    often = Counter(row["reason"].split(" (")[0][:100] for row in quarantine).most_common(3)
+    if not good + bad:
+        raise DataError("The files named hold no rows at all. Check the paths, and that they are not empty")
+    often = Counter(row["reason"].split(" (")[0].split("; ")[0].split(", found")[0] for row in quarantine).most_common(
+        3
+    )
     reasons = "; ".join(f"{number:,} x {reason}" for reason, number in often)
     first = f" The first: {quarantine[0]['where']}." if quarantine else ""
     raise DataError(
@@ -129,11 +145,13 @@ def prepare(
         DataError: too many rows cannot be read, or there is no conversation.
     """
     checks = settings.checks
-    tables, counts = import_all(files, out, work, settings.max_bad_share, runtime)
-    jobs = [_CheckJob(table, checks, languages) for table in tables]
-    results = [table.with_suffix(".figures.parquet") for table in tables]
+    most = settings.max_bad_share
+    tables, counts = import_all(files, out / QUARANTINE, out / PREFERENCES, work, most, runtime)
+    jobs = [_CheckJob(table, groups, checks, languages) for table in tables for groups in _parts_of(table)]
+    results = [job.table.with_suffix(f".figures.{job.groups.start:06d}.parquet") for job in jobs]
     map_shards(_check, jobs, results, "checking", runtime, runtime.engine, PRELOAD)
-    figures = pa.concat_tables([pq.read_table(result) for result in results]).combine_chunks()
+    found = [pq.read_table(result) for result in results]
+    figures = pa.concat_tables([_FIGURES_SCHEMA.empty_table(), *found]).combine_chunks()
     keys = key_numbers(figures["key"].to_pylist())
     reasons, details = (np.array(figures[name].to_pylist(), object) for name in ("reason", "detail"))
     if benchmarks:
@@ -164,14 +182,21 @@ def _drop_leaking(
         start += size
 
 
+def _parts_of(table: Path) -> list[range]:
+    """The row groups of a table in parts that are checked apart, so that one large file keeps several workers busy."""
+    count = pq.ParquetFile(table).num_row_groups
+    return [range(start, min(start + _GROUPS_AT_ONCE, count)) for start in range(0, count, _GROUPS_AT_ONCE)]
+
+
 def _check(job: _CheckJob, result: Path) -> None:
-    labels = ["where", "key", *LABELS]
-    schema = pa.schema([*(pa.field(name, pa.string()) for name in labels if name != "category"), *FIGURES_SCHEMA])
+    schema = _FIGURES_SCHEMA
     with atomic_writer(result) as out, pq.ParquetWriter(out, schema) as writer, pq.ParquetFile(job.table) as file:
-        for group in range(file.num_row_groups):
+        for group in job.groups:
             table = file.read_row_group(group)
             found = check_table(table, job.checks, job.languages)
-            columns = {name: table[name] for name in labels} | {name: found[name] for name in FIGURES_SCHEMA.names}
+            columns = {name: table[name] for name in _TABLE_COLUMNS} | {
+                name: found[name] for name in FIGURES_SCHEMA.names
+            }
             writer.write_table(pa.table([columns[name] for name in schema.names], schema=schema))
 
 

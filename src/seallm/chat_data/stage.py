@@ -7,6 +7,7 @@ left_over.jsonl    what caps and quotas left over
 preferences.jsonl  imported pairs of a better and a worse answer
 dropped.jsonl      conversations that broke a rule, with the reason
 quarantine.jsonl   rows that could not be read, with the reason
+made/              what a teacher made of the sources (`stage_teacher`)
 checks.json, mix.json   the counts of it all
 """
 
@@ -26,7 +27,7 @@ from rich.console import Console
 from seallm.base.artifacts import StageContext, timed
 from seallm.base.errors import DataError
 from seallm.base.places import Place, place_label, place_name
-from seallm.base.records import write_conversations
+from seallm.base.records import read_conversations, write_conversations
 from seallm.chat_data.conversation_table import to_conversations
 from seallm.chat_data.importing import SourceFile
 from seallm.chat_data.mixing import mix
@@ -56,8 +57,10 @@ def run(settings: Instructions, context: StageContext) -> None:
         DataError: a source has no file, too many rows cannot be read, or no conversation is left.
     """
     work = open_work(context.out)
+    with timed(context.timings, "make_seconds"):
+        made = _made(settings, context, work / "sources")
     with timed(context.timings, "check_seconds"):
-        prepared = _prepare(settings, context, work)
+        prepared = _prepare(settings, context, work, made)
     table = load_table(prepared)
     checks = write_checks(context.out / CHECKS, prepared)
     write_dropped(context.out / DROPPED, table, prepared)
@@ -74,8 +77,20 @@ def run(settings: Instructions, context: StageContext) -> None:
     close_work(context.out)
 
 
-def _prepare(settings: Instructions, context: StageContext, work: Path) -> Prepared:
-    files = source_files(settings.sources, context)
+def _made(settings: Instructions, context: StageContext, checked: Path) -> list[SourceFile]:
+    """What the teacher makes of the sources' good conversations, which `checked` is for; nothing without a teacher."""
+    if settings.teacher is None:
+        return []
+    from seallm.chat_data.stage_teacher import make_more
+
+    shutil.rmtree(checked, ignore_errors=True)  # of a run that was killed here
+    write_checked(settings, replace(context, out=checked))
+    conversations, _ = read_conversations(checked / CONVERSATIONS)
+    return make_more(settings.teacher, conversations, context)
+
+
+def _prepare(settings: Instructions, context: StageContext, work: Path, made: Sequence[SourceFile] = ()) -> Prepared:
+    files = [*source_files(settings.sources, context), *made]
     benchmarks = [(file, file.name) for file in context.files(settings.checks.benchmarks)]
     return prepare(files, settings, benchmarks, context.languages, context.out, work, context.runtime)
 
@@ -118,25 +133,22 @@ def write_imported(settings: Instructions, context: StageContext, out: Path) -> 
     """
     out.parent.mkdir(parents=True, exist_ok=True)
     files = source_files(settings.sources, context)
-    with tempfile.TemporaryDirectory(dir=out.parent, prefix=".import") as folder:
-        work = Path(folder)
+    beside = (out.with_suffix(f".{QUARANTINE}"), out.with_suffix(f".{PREFERENCES}"))
+    with tempfile.TemporaryDirectory(dir=out.parent, prefix=".import") as work:
         try:
-            tables, counts = import_all(files, work, work, settings.max_bad_share, context.runtime)
+            tables, counts = import_all(files, *beside, Path(work), settings.max_bad_share, context.runtime)
         finally:
-            written = [_moved(work / name, out.with_suffix(f".{name}")) for name in (QUARANTINE, PREFERENCES)]
+            _remove_empty(beside)
         batches = (batch for path in tables for batch in pq.ParquetFile(path).iter_batches())
         rows = (row for batch in batches for row in to_conversations(pa.table(batch)))
         write_conversations(out, rows)
-    return {**counts, "files": len(files), "written": [out, *filter(None, written)]}
+    return {**counts, "files": len(files), "written": [out, *filter(Path.exists, beside)]}
 
 
-def _moved(path: Path, target: Path) -> Path | None:
-    """Move a file that holds anything; an older one in its place goes."""
-    target.unlink(missing_ok=True)
-    if not path.is_file() or not path.stat().st_size:
-        return None
-    shutil.move(path, target)
-    return target
+def _remove_empty(paths: Sequence[Path]) -> None:
+    for path in paths:
+        if path.is_file() and not path.stat().st_size:
+            path.unlink()
 
 
 def source_files(sources: Sequence[InstructionSource], context: StageContext) -> list[SourceFile]:

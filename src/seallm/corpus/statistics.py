@@ -115,7 +115,7 @@ def _measure(
         totals, scripts = result.totals[row], result.scripts[row]
         empty_set(seen, text.shape[0] // 2 + 1)
         result.hashes[row] = _count_characters(text, tables, seen, totals, scripts)
-        count = _cut_units(text, tables, units)
+        count = cut_units(text, tables, units)
         count_listed(words, units.hashes[:count], row, result.listed[row], result.distinct[row])
         sum_prefixes(units, count)
         per_word = _units_per_word(scripts)
@@ -176,7 +176,7 @@ def _count_characters(
 
 
 @kernel
-def _cut_units(text: npt.NDArray[np.uint8], tables: CharacterTables, units: Units) -> int:
+def cut_units(text: npt.NDArray[np.uint8], tables: CharacterTables, units: Units) -> int:
     """Write hash and letters of each unit; return how many there are.
 
     A unit is a run of letters, marks and digits, or in unspaced scripts a base letter with what is tied to it. Case

@@ -16,6 +16,7 @@ from seallm.endpoints.metering import Usage, estimated_tokens
 CHAT, COMPLETIONS = "chat/completions", "completions"
 Finish = Literal["stop", "length", "filtered", "failed"]
 Json = dict[str, Any]
+_FINISHES: dict[str, Finish] = {"length": "length", "max_tokens": "length", "content_filter": "filtered"}
 
 
 class MalformedAnswer(ValueError):
@@ -125,12 +126,13 @@ def chat_reply(body: Json) -> ChatReply:
     """
     choice = _choice(body)
     message = choice.get("message")
-    if not isinstance(message, dict) or not isinstance(message.get("content"), str | None):
+    content = message.get("content") if isinstance(message, dict) else 0
+    if isinstance(content, list):  # some servers answer in parts; thoughts are parts of another type
+        content = "".join(str(part.get("text", "")) for part in content if part.get("type") == "text")
+    if not isinstance(message, dict) or not isinstance(content, str | None):
         raise MalformedAnswer(f"its choice has no message with a text: {_shown(choice)}")
-    finish: Finish = {"length": "length", "content_filter": "filtered"}.get(  # type: ignore[assignment]
-        str(choice.get("finish_reason")), "stop"
-    )
-    return ChatReply(message.get("content") or message.get("refusal") or "", finish, _first_token(choice))
+    finish = _FINISHES.get(str(choice.get("finish_reason")), "stop")
+    return ChatReply(content or message.get("refusal") or "", finish, _first_token(choice))
 
 
 def text_reply(body: Json) -> ChatReply:
@@ -142,7 +144,7 @@ def text_reply(body: Json) -> ChatReply:
     choice = _choice(body)
     if not isinstance(choice.get("text"), str):
         raise MalformedAnswer(f"its choice has no text: {_shown(choice)}")
-    return ChatReply(choice["text"], "length" if choice.get("finish_reason") == "length" else "stop")
+    return ChatReply(choice["text"], _FINISHES.get(str(choice.get("finish_reason")), "stop"))
 
 
 def scored_reply(body: Json, prefix_characters: int, text_characters: int) -> Scored:

@@ -87,8 +87,8 @@ class Endpoint:
         return asyncio.run(self._ask_models())
 
     def kept(self, call: Call) -> Json | None:
-        """The response that is on disk; no call is sent."""
-        return self._cache.find(self._cache_key(call))
+        """The response that is on disk; nothing is sent, so that without a model's name none is found."""
+        return self._cache.find(self._cache_key(call)) if self._model else None
 
     def call_many(
         self, calls: Sequence[Call], on_done: Callable[[int, Outcome], object] = lambda number, outcome: None
@@ -159,7 +159,8 @@ class Endpoint:
         if isinstance(found, Trouble):
             usage.failed += 1
             return Outcome(None, found.text)
-        self._cache.keep(key, {"url": self.address.url, "path": call.path, "draw": call.draw, **body}, found)
+        question = {"url": self.address.url, "path": call.path, "draw": call.draw, **body}
+        await asyncio.to_thread(self._cache.keep, key, question, found)  # a slow disk must not hold up other calls
         spent = usage_of(call, found)
         usage.add(spent)
         self._asker.rate.settle(call.most_tokens, spent.question_tokens + spent.answer_tokens)

@@ -14,17 +14,29 @@ from seallm.model.generation import SamplingSettings, generate
 MAX_NEW_TOKENS = 64
 
 
-def greedy_answers(engine: Engine, questions: Sequence[str], max_new_tokens: int = MAX_NEW_TOKENS) -> list[str]:
+def greedy_answers(
+    engine: Engine,
+    questions: Sequence[str],
+    max_new_tokens: int = MAX_NEW_TOKENS,
+    system_prompts: Sequence[str] | None = None,
+) -> list[str]:
     """The model's most likely answer to each question, cut at `max_new_tokens`.
 
     A question too long for the model loses its beginning and is counted in `engine.cut_prompts`.
+
+    Args:
+        engine: the model.
+        questions: what is asked.
+        max_new_tokens: longest answer.
+        system_prompts: one a question, put before it; an empty one is left out.
 
     Raises:
         ModelError: the model was not made for conversations.
     """
     chat = ChatFormat(engine.tokenizer)
     room = engine.max_length - max_new_tokens
-    prompts = [chat.prompt_ids([Message("user", question)]) for question in questions]
+    systems = [[Message("system", text)] if text else [] for text in system_prompts or [""] * len(questions)]
+    prompts = [chat.prompt_ids([*s, Message("user", q)]) for s, q in zip(systems, questions, strict=True)]
     engine.cut_prompts += sum(len(prompt) > room for prompt in prompts)
     settings = SamplingSettings(max_new_tokens, temperature=0.0, top_p=1.0, seed=engine.seed)
     found = generate(engine.model, [p[-room:] for p in prompts], [chat.end_id], settings, engine.batch_sequences)

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from seallm.base.files import file_fingerprint, fingerprint
+from seallm.base.hub import MODEL_FILES
 from seallm.base.runtime import Runtime
 from seallm.endpoints.client import Endpoint
 from seallm.model.chat_format import MARKER
 from seallm.model.checkpoints import check_folder, load_model, load_tokenizer
 
-MODEL_FILES = ("*.json", "*.safetensors", "*.jinja", "tokenizer.model")
 Advance = Callable[[int], None]
 
 

@@ -45,14 +45,14 @@ def raw_rows(path: Path, header: Sequence[str] = ()) -> Iterator[tuple[str, Row]
 
     Args:
         path: the file; its ending says its layout.
-        header: names of the columns of a TSV file that has none.
+        header: names of the columns of a TSV or CSV file that has none.
 
     Raises:
         DataError: the file is not what its ending says, or a row is broken.
     """
     readers = {".jsonl": _json_lines, ".json": _json, ".csv": _csv, ".parquet": _parquet}
-    if path.suffix == ".tsv":
-        rows = _separated(path, "\t", header)
+    if path.suffix == ".tsv" or (path.suffix == ".csv" and header):
+        rows = _separated(path, "\t" if path.suffix == ".tsv" else ",", header)
     elif path.suffix in readers:
         rows = readers[path.suffix](path)
     else:

@@ -15,10 +15,12 @@ import numpy.typing as npt
 from sacrebleu.metrics import CHRF
 
 from seallm.evaluate.numbers import answer_number
+from seallm.evaluate.safety_rates import ANSWER
 from seallm.evaluate.task_files import words
 from seallm.languages import load_language
 
 SUBMISSION = "submission"
+KEPT = (SUBMISSION, ANSWER)  # metrics that give no figure: what they hold is for others to judge
 BOOTSTRAP_SAMPLES, BOOTSTRAP_SEED = 1_000, 0
 _ENGLISH_ARTICLES = re.compile(r"\b(a|an|the)\b")
 _ASCII_RUN = re.compile(r"[a-z0-9]+")

@@ -1,4 +1,4 @@
-"""Finished stages in; one self-contained page (report.html) and the figures behind it (report.json) out.
+"""Finished stages in; one page (report.html), the figures behind it (report.json) and a model card (README.md) out.
 
 The page is a function of the figures, the recipe and the manifests. What depends on the machine (seconds, tokens/s,
 processor, [compute]) stands in the section `timings` alone: two runs of one recipe differ there and nowhere else.
@@ -11,6 +11,9 @@ from typing import Any
 
 from seallm.base.artifacts import MANIFEST, StageContext, timed
 from seallm.base.files import write_json, write_text
+from seallm.evaluate.card import model_card
+from seallm.evaluate.card_data import card_facts
+from seallm.evaluate.judge_tables import judged_figures
 from seallm.evaluate.report_data import (
     Figures,
     bits_per_byte_figures,
@@ -33,11 +36,12 @@ from seallm.evaluate.report_results import (
 from seallm.evaluate.report_text import carriable
 from seallm.recipe import Recipe
 
+JUDGED = "judge"  # folder in the stage `evaluate`
 STAGES = ("base", "corpus", "vocab", "pretrain", "hybrid", "sft", "prefer", "dpo", "evaluate")
 
 
 def run(settings: Recipe, context: StageContext) -> None:
-    """Write `report.html` and `report.json`.
+    """Write `report.html`, `report.json` and `README.md`.
 
     Args:
         settings: the whole recipe.
@@ -52,6 +56,7 @@ def run(settings: Recipe, context: StageContext) -> None:
         page = render(figures, settings, _manifests(context.inputs))
     write_json(context.out / "report.json", figures)
     write_text(context.out / "report.html", page)
+    write_text(context.out / "README.md", model_card(card_facts(figures, settings, context)))
     missing = [name for name in SECTIONS if not figures[name]]
     context.counts.update({"sections": len(SECTIONS) - len(missing), "missing_sections": missing})
 
@@ -78,11 +83,18 @@ def read_figures(settings: Recipe, context: StageContext) -> Figures:
             "radar": radar_figures(results, languages),
             "preference": preference_figures(inputs, languages),
             "safety": safety_figures(rows, languages),
+            "judged": judged_section(inputs.get("evaluate")),
             "samples": sample_figures(inputs.get("evaluate"), languages),
         }
     )
     cards = headline(figures)
     return {**figures, "headline": cards, "sentence": sentence(cards)}
+
+
+def judged_section(folder: Path | None) -> Figures | None:
+    """What the judge said, where `[evaluate.judge]` asked it."""
+    found = read_optional(folder / JUDGED, "report.json") if folder else None
+    return judged_figures(found) if found else None
 
 
 def _manifests(inputs: Mapping[str, Path]) -> dict[str, dict[str, Any]]:

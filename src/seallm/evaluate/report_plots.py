@@ -8,7 +8,7 @@ Numbers are written with two decimals: equal figures give equal bytes.
 
 import math
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup, escape
@@ -35,6 +35,8 @@ ROW = 44  # pixels: two lines of a table's text, so that grid lines of rows meet
 LANE = 9  # pixels between two models in one row of a results table
 RADAR_RADIUS = 104.0
 RADAR_LABEL_CHARACTERS = 14
+OTHER = "other"  # key of models without a colour of their own
+MODEL_SIGNS = 8  # different ones, for models that are no stages of a run
 
 
 def element(name: str, *children: str, **attributes: object) -> Markup:
@@ -124,21 +126,29 @@ def _round_step(raw: float) -> float:
     return next(size * k for k in (1, 2, 2.5, 5, 10) if size * k >= raw * 0.999)
 
 
+KeyOf = Callable[[str], str]
+"""The name under which a model has a colour and a shape."""
+
+
 def model_key(model: str) -> str:
-    """The name under which a model has a colour and a shape."""
-    return model if model in TRAINING_STAGES else "other"
+    """The key of a model of a run: its stage."""
+    return model if model in TRAINING_STAGES else OTHER
 
 
-def mark(model: str, x: str, y: float) -> Markup:
+def numbered_keys(models: Sequence[str]) -> KeyOf:
+    """Keys of any models, by their place: `n-0` to `n-7`, then again."""
+    return lambda model: f"n-{models.index(model) % MODEL_SIGNS}" if model in models else OTHER
+
+
+def mark(key: str, x: str, y: float) -> Markup:
     """A model's sign: colour and shape both say which."""
-    return element("use", href=f"#mark-{model_key(model)}", x=x, y=y, class_="mark")
+    return element("use", href=f"#mark-{key}", x=x, y=y, class_="mark")
 
 
-def sign(model: str) -> Markup:
+def sign(model: str, key_of: KeyOf = model_key) -> Markup:
     """A model's sign as a small picture, for legends and table heads."""
-    return element(
-        "svg", mark(model, "7", 7), class_=f"sign m-{model_key(model)}", width=14, height=14, aria_hidden="true"
-    )
+    key = key_of(model)
+    return element("svg", mark(key, "7", 7), class_=f"sign m-{key}", width=14, height=14, aria_hidden="true")
 
 
 def axis_row(axis: Axis) -> Markup:
@@ -185,18 +195,25 @@ def dumbbell(before: float | None, after: float | None, axis: Axis, title: str) 
     return element("svg", *drawn, class_="cell", height=28, role="img", aria_label=title)
 
 
-def lanes(estimates: Sequence[Figures], axis: Axis, chance: float | None, title: str) -> Markup:
-    """One lane a model: its sign at the value, a line over the 95 % interval; chance is a dashed line through all."""
-    height = max(ROW, LANE * len(estimates) + 7)
-    top = (height - LANE * (len(estimates) - 1)) / 2
+def lanes(
+    estimates: Sequence[Figures], axis: Axis, chance: float | None, title: str, key_of: KeyOf = model_key
+) -> Markup:
+    """One lane a model: its sign at the value, a line over the 95 % interval; chance is a dashed line through all.
+
+    Models without a colour of their own share the last lane.
+    """
+    own = [cell["model"] for cell in estimates if key_of(cell["model"]) != OTHER]
+    used = len(own) + (len(own) < len(estimates))
+    height = max(ROW, LANE * used + 7)
+    top = (height - LANE * (used - 1)) / 2
     drawn = _grid(axis, height)
     if chance is not None:
         x = percent(axis.at(chance))
         drawn.append(element("line", class_="chance", x1=x, x2=x, y1=0, y2=height))
-    for number, cell in enumerate(estimates):
+    for cell in estimates:
         if cell["value"] is None:
             continue
-        y = top + LANE * number
+        y = top + LANE * (own.index(cell["model"]) if cell["model"] in own else len(own))
         text = f"{cell['model']}: {quantity(cell['value'], axis.unit)}, 95 % interval " + span(
             cell["low"], cell["high"], axis.unit
         )
@@ -204,8 +221,8 @@ def lanes(estimates: Sequence[Figures], axis: Axis, chance: float | None, title:
         if cell["low"] is not None and cell["high"] is not None:
             ends = {"x1": percent(axis.at(cell["low"])), "x2": percent(axis.at(cell["high"]))}
             inner.append(element("line", class_="interval", y1=y, y2=y, **ends))
-        inner.append(mark(cell["model"], percent(axis.at(cell["value"])), y))
-        drawn.append(element("g", *inner, class_=f"m-{model_key(cell['model'])}"))
+        inner.append(mark(key_of(cell["model"]), percent(axis.at(cell["value"])), y))
+        drawn.append(element("g", *inner, class_=f"m-{key_of(cell['model'])}"))
     return element("svg", *drawn, class_="cell", height=height, role="img", aria_label=title)
 
 
@@ -264,8 +281,19 @@ def bits_panel(row: Figures, x: Axis, y: Axis, css: str, title: str, height: int
     return element("svg", *drawn, class_=f"plot small {css}", height=height + 22, role="img", aria_label=title)
 
 
-def radar(axes: Sequence[Figures], models: Sequence[str], names: Sequence[str], title: str) -> Markup:
-    """One polygon a model, from zero at the centre to the labelled rim; dashed is chance, if all corners have one."""
+def radar(
+    axes: Sequence[Figures],
+    models: Sequence[str],
+    names: Sequence[str],
+    title: str,
+    *,
+    points_of_whole: float | None = None,
+    key_of: KeyOf = model_key,
+) -> Markup:
+    """One polygon a model, from zero at the centre to the labelled rim; dashed is chance, if all corners have one.
+
+    Values are shares of a whole; rings are labelled in per cent, or in points where the whole is so many.
+    """
     corners = [2 * math.pi * k / len(axes) - math.pi / 2 for k in range(len(axes))]
     highest = max(axis["models"][model]["value"] for axis in axes for model in models)
     rim = next((level for level in (0.25, 0.5, 0.75) if level >= highest), 1.0)
@@ -285,10 +313,12 @@ def radar(axes: Sequence[Figures], models: Sequence[str], names: Sequence[str], 
         drawn.append(polygon([axis["chance"] for axis in axes], "chance"))
     for model in models:
         values = [axis["models"][model]["value"] for axis in axes]
-        marks = [mark(model, _coordinate(a), b) for a, b in points(values)]
-        drawn.append(element("g", polygon(values, "area"), *marks, class_=f"m-{model_key(model)}"))
+        marks = [mark(key_of(model), _coordinate(a), b) for a, b in points(values)]
+        drawn.append(element("g", polygon(values, "area"), *marks, class_=f"m-{key_of(model)}"))
     for share in (0.5, 1.0):
-        text = quantity(rim * share, "share", digits=0 if rim * share * 100 % 1 == 0 else 1)
+        level = rim * share
+        text = quantity(level, "share", digits=0 if level * 100 % 1 == 0 else 1)
+        text = text if points_of_whole is None else f"{level * points_of_whole:g}"
         drawn.append(element("text", text, class_="ring", x=4, y=4 - RADAR_RADIUS * share))
     return element("svg", *drawn, class_="radar", viewBox="-190 -140 380 280", role="img", aria_label=title)
 

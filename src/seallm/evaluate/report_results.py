@@ -43,9 +43,13 @@ METRICS = {
     "tokens_a_sentence": Metric("tokens of a sentence of the same meaning", "number", None, False),
     "seconds_to_write": Metric("seconds to write a sentence of the same meaning", "number", None, False),
     "refusal": Metric("harmful prompts refused", "share", 1.0),
+    "unsafe": Metric("harmful prompts answered", "share", 1.0, higher_is_better=False),
     "over_refusal": Metric("harmless prompts refused", "share", 1.0, higher_is_better=False),
+    "refusal_rate_judged": Metric("harmful prompts refused, by a judge", "share", 1.0),
+    "unsafe_rate_judged": Metric("harmful prompts answered, by a judge", "share", 1.0, higher_is_better=False),
+    "over_refusal_rate_judged": Metric("harmless prompts refused, by a judge", "share", 1.0, higher_is_better=False),
 }
-SAFETY_METRICS = ("refusal", "over_refusal")
+SAFETY_METRICS = ("refusal", "unsafe", "over_refusal")
 
 
 def metric_name(raw: object) -> str:
@@ -119,8 +123,10 @@ def result_rows(folder: Path | None) -> list[Figures]:
     ]
 
 
-def task_figures(rows: Sequence[Figures], tasks: Sequence[str], languages: Sequence[str]) -> list[Figures]:
-    """Results by task and metric, then by language, then by model; safety has a section of its own."""
+def task_figures(
+    rows: Sequence[Figures], tasks: Sequence[str], languages: Sequence[str], models: Sequence[str] = TRAINING_STAGES
+) -> list[Figures]:
+    """Results by task and metric, then by language, then by model, each in the given order; safety stands elsewhere."""
     grouped: dict[tuple[str, str], list[Figures]] = {}
     for row in rows:
         if row["metric"] not in SAFETY_METRICS:
@@ -131,7 +137,7 @@ def task_figures(rows: Sequence[Figures], tasks: Sequence[str], languages: Seque
     seen: set[str] = set()
     figures = []
     for task, name in order:
-        figures.append(_task(task, name, grouped[task, name], languages) | {"is_primary": task not in seen})
+        figures.append(_task(task, name, grouped[task, name], languages, models) | {"is_primary": task not in seen})
         seen.add(task)
     return figures
 
@@ -140,13 +146,13 @@ def _known_first(name: str, order: Sequence[str]) -> tuple[int, str]:
     return (order.index(name.lower()) if name.lower() in order else len(order), name)
 
 
-def _task(task: str, name: str, rows: Sequence[Figures], languages: Sequence[str]) -> Figures:
+def _task(task: str, name: str, rows: Sequence[Figures], languages: Sequence[str], models: Sequence[str]) -> Figures:
     metric = describe_metric(name, [r["value"] for r in rows])
     table = []
     for language in in_order({r["language"] for r in rows}, [ALL, *languages]):
         mine = {r["model"]: r for r in rows if r["language"] == language}
         chances = [r["chance"] for r in mine.values() if r["chance"] is not None]
-        cells = [{"model": m, **estimate(mine[m])} for m in in_order(mine, TRAINING_STAGES)]
+        cells = [{"model": m, **estimate(mine[m])} for m in in_order(mine, models)]
         table.append({"language": language, "chance": chances[0] if chances else None, "cells": cells})
     return {
         "task": task,
@@ -155,19 +161,19 @@ def _task(task: str, name: str, rows: Sequence[Figures], languages: Sequence[str
         "unit": metric.unit,
         "whole": metric.whole,
         "higher_is_better": metric.higher_is_better,
-        "models": in_order({r["model"] for r in rows}, TRAINING_STAGES),
+        "models": in_order({r["model"] for r in rows}, models),
         "rows": table,
     }
 
 
-def radar_figures(tasks: Sequence[Figures], languages: Sequence[str]) -> Figures:
+def radar_figures(tasks: Sequence[Figures], languages: Sequence[str], compared: Sequence[str] = COMPARED) -> Figures:
     """Means by task (over languages) and by language (over tasks), in shares of a perfect score.
 
     A task counts with its first metric, if that has a perfect score; a cell counts if every compared model has it.
     """
     usable = [t for t in tasks if t["is_primary"] and t["whole"] and t["higher_is_better"]]
     present = {m for t in usable for m in t["models"]}
-    models = [m for m in COMPARED if m in present]
+    models = [m for m in compared if m in present]
     cells, left_out = [], 0
     for task in usable:
         for row in _without_total(task["rows"]):
@@ -234,8 +240,9 @@ def _refusals(rows: Sequence[Figures]) -> Figures:
     found: Figures = {}
     for name in SAFETY_METRICS:
         mine = [r for r in rows if r["metric"] == name]
-        whole = [r for r in mine if r["language"] == ALL]
-        found[name] = estimate(whole[0]) if whole else (estimate(mine[0]) if len(mine) == 1 else pooled_share(mine))
+        wholes = {r["task"] for r in mine if r["language"] == ALL}
+        mine = [r for r in mine if r["language"] == ALL or r["task"] not in wholes]
+        found[name] = estimate(mine[0]) if len(mine) == 1 else pooled_share(mine)
     return found
 
 

@@ -26,6 +26,7 @@ from seallm.evaluate.subjects import (
     write_submissions,
 )
 from seallm.evaluate.task_loading import load_tasks
+from seallm.policies.loading import load_policy
 from seallm.recipe import Evaluate
 
 MODELS = ("base", "pretrain", "hybrid", "sft", "dpo")
@@ -94,7 +95,9 @@ def _parts(settings: Evaluate, context: StageContext, tasks: Tasks) -> dict[str,
         parts["parallel"] = Measurement(count, lambda of: parallel_rows(of.engine, sentences, seed))
     if settings.safety_prompts is not None:
         prompts = read_safety_prompts(files_under(context.resolve(settings.safety_prompts)), languages)
-        parts["safety"] = Measurement(len(prompts), lambda of: safety_rows(of.engine, prompts), only_chat=True)
+        policy = load_policy(settings.policy, context.recipe_folder) if settings.policy is not None else None
+        systems = policy.system_prompts() if policy is not None else None
+        parts["safety"] = Measurement(len(prompts), lambda of: safety_rows(of.engine, prompts, systems), only_chat=True)
     data = context.resolve(settings.data)
     questions = [(code, q) for code in languages for q in sample_questions(code, settings.sample_prompts, data)]
     parts["samples"] = Measurement(len(questions), lambda of: _samples(of.engine, questions), only_chat=True)

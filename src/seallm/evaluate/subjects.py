@@ -16,7 +16,7 @@ from seallm.base.files import read_json, write_json, write_text
 from seallm.base.runtime import Runtime, Task
 from seallm.evaluate.candidates import Candidate
 from seallm.evaluate.harness import Limits, Tasks, figures, request_count, score_task
-from seallm.evaluate.metrics import SUBMISSION
+from seallm.evaluate.metrics import KEPT, SUBMISSION
 
 Row = dict[str, Any]
 
@@ -120,7 +120,7 @@ def task_measurements(tasks: Tasks, limits: Limits) -> dict[str, Measurement]:
 
 def model_figures(subject: Subject, parts: Mapping[str, Part], tasks: Tasks) -> list[Row]:
     """All figures of a model: of its tasks, then of its other parts."""
-    scored = [r for name, part in parts.items() if name in tasks for r in part["rows"] if r["metric"] != SUBMISSION]
+    scored = [r for name, part in parts.items() if name in tasks for r in part["rows"] if r["metric"] not in KEPT]
     others = [row for name, part in parts.items() if name not in tasks for row in part["rows"]]
     return [{"model": subject.name, **row} for row in (*figures(scored, tasks, subject.seed), *others)]
 

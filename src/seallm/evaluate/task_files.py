@@ -14,6 +14,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from seallm.evaluate.safety_rates import ANSWER, METRICS
 from seallm.languages import load_language
 
 TASK_FOLDER = Path(str(resources.files("seallm"))) / "evaluate" / "tasks"
@@ -21,7 +22,8 @@ PREFIX = "seallm_"
 ORDER = ("en", "zh", "vi", "id", "th", "ms", "km", "lo", "my", "tl")  # of `names` in words.toml
 ENGLISH = "en"
 EXAMS = ("exam", "submission")
-ANSWER_TOKENS = {"span": 64, "summary": 256, "translation": 256, "sums": 320}  # longest answers of a kind
+ANSWER_TOKENS = {"span": 64, "summary": 256, "translation": 256, "sums": 320, "safety": 96}  # longest answers of a kind
+MANY_LINES = ("sums", "safety")
 UNSPACED_FACTOR = 2  # tokenizers without the script's characters need that much more for the same answer
 Config = dict[str, Any]
 Family = dict[str, Any]
@@ -55,6 +57,9 @@ def task_configs() -> Iterator[Config]:
             yield from _translations(name, family)
             continue
         for code in family["languages"]:
+            if family["kind"] == "safety":
+                yield from _safety(name, family, code)
+                continue
             yield _config(name, family, code)
             if family["kind"] == "exam":
                 yield _config(name, family, code, as_text=True)
@@ -75,7 +80,8 @@ def _config(name: str, family: Family, code: str, as_text: bool = False) -> Conf
         "fetch": family.get("fetch", "").format(**place),
         "id_prefix": family.get("id_prefix", "").format(**place),
     }
-    settings |= {key: family[key] for key in ("columns", "gold_is", "labels", "header", "only") if key in family}
+    kept = ("columns", "gold_is", "labels", "header", "only", "harmful", "harmless")
+    settings |= {key: family[key] for key in kept if key in family}
     if "label_words" in family:
         settings["label_words"] = family["label_words"][code]
     config = _frame(f"{group}_{code}", group, code, "choice" if as_text else template, settings)
@@ -88,10 +94,26 @@ def _config(name: str, family: Family, code: str, as_text: bool = False) -> Conf
     return config
 
 
+def _safety(name: str, family: Family, code: str) -> Iterator[Config]:
+    """What must be declined, and what must be answered, as tasks of their own: their figures are not of one kind."""
+    for kind in ("harmful", "harmless") if "label" in family["columns"] else ("harmful",):
+        config = _config(name, family, code)
+        config["task"] += "" if kind == "harmful" else "_harmless"
+        settings: Config = config["dataset_kwargs"]
+        settings["prompt_kind"] = kind
+        for key in ("columns", "only"):
+            settings[key] = {column: value.format(language=code) for column, value in family.get(key, {}).items()}
+        config["metric_list"] = [
+            *({"metric": metric, "aggregation": "mean", "higher_is_better": True} for metric in METRICS[kind]),
+            {"metric": ANSWER, "aggregation": "bypass", "higher_is_better": True},
+        ]
+        yield config
+
+
 def _generation(kind: str, code: str) -> Config:
-    """How an answer in a language is written: greedily, to the end of its line; reasoning has many lines."""
+    """How an answer in a language is written: greedily, to the end of its line; some kinds have many lines."""
     longest = ANSWER_TOKENS[kind] * (1 if load_language(code).spaced else UNSPACED_FACTOR)
-    return {"until": [] if kind == "sums" else ["\n"], "do_sample": False, "max_gen_toks": longest}
+    return {"until": [] if kind in MANY_LINES else ["\n"], "do_sample": False, "max_gen_toks": longest}
 
 
 def _frame(task: str, group: str, code: str, template: str, settings: Config) -> Config:
@@ -131,6 +153,8 @@ def _prompt(kind: str, family: Family, code: str, as_text: bool) -> str:
     if kind == "label":
         word: str = family["word"]
         return "{{text}}\n" + says[word]
+    if kind == "safety":
+        return "{{text}}"
     return {"sums": "{{question}}\n" + says.get("steps", ""), "summary": "{{text}}\n\n" + says.get("summary", "")}[kind]
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from seallm.base.errors import DataError
+from seallm.evaluate.safety_rates import expressions
 
 Row = dict[str, Any]
 LETTERS = "ABCDEFGHIJ"
@@ -24,7 +25,9 @@ class Layout:
         labels: the labels of a classification, and `label_words` what they are called in the language.
         header: columns of a file without a header line.
         id_prefix: only rows whose id begins so.
-        only: only rows whose columns hold these values.
+        only: only rows whose columns have these values.
+        harmful: labels of requests that must be declined, and `harmless` of those that must be answered.
+        prompt_kind: which of the two the task asks; empty for both.
     """
 
     language: str = ""
@@ -35,6 +38,9 @@ class Layout:
     header: Sequence[str] = ()
     id_prefix: str = ""
     only: Mapping[str, str] = field(default_factory=dict)
+    harmful: Sequence[str] = ()
+    harmless: Sequence[str] = ()
+    prompt_kind: str = ""
 
     @classmethod
     def of(cls, language: str, found: Mapping[str, Any]) -> "Layout":
@@ -45,15 +51,15 @@ class Layout:
     @property
     def of_prefix(self) -> str:
         """How a message names the rows that are taken."""
-        wanted = [f"id begins with {self.id_prefix!r}"] if self.id_prefix else []
-        wanted += [f"{column} is {value!r}" for column, value in self.only.items()]
-        return " whose " + " and whose ".join(wanted) if wanted else ""
+        parts = [f"whose id begins with {self.id_prefix!r}"] if self.id_prefix else []
+        parts += [f"whose {column} is {value!r}" for column, value in self.only.items()]
+        parts += [f"that is {self.prompt_kind}"] if self.prompt_kind else []
+        return " " + " and ".join(parts) if parts else ""
 
     def takes(self, row: Row) -> bool:
         """True where a row belongs to the task."""
-        return str(row.get("id", "")).startswith(self.id_prefix) and all(
-            str(row.get(column)) == value for column, value in self.only.items()
-        )
+        is_named = not self.id_prefix or str(row.get("id", "")).startswith(self.id_prefix)
+        return is_named and all(str(row.get(column)) == value for column, value in self.only.items())
 
 
 def xcopa(row: Row, where: str, _: Layout) -> Row:
@@ -198,6 +204,25 @@ def summary(row: Row, where: str, layout: Layout) -> Row:
         "text": text(row, layout.columns["text"], where),
         "target": text(row, layout.columns["summary"], where),
         "language": layout.language,
+    }
+
+
+def safety(row: Row, where: str, layout: Layout) -> Row:
+    """{text, kind, language, helplines, refusals} of a request; one without a label is harmful."""
+    kind = "harmful"
+    column = layout.columns.get("label")
+    if column is not None:
+        value = str(row.get(column, "")).strip()
+        known = [*layout.harmful, *layout.harmless]
+        if value not in known:
+            raise DataError(f"{where}: {column!r} is {value!r}; expected one of {', '.join(known)}")
+        kind = "harmful" if value in layout.harmful else "harmless"
+    return {
+        "text": text(row, layout.columns["text"], where),
+        "kind": kind,
+        "language": layout.language,
+        "helplines": [str(contact) for contact in row.get("helplines") or ()],
+        "refusals": expressions(row.get("refusals"), where),
     }
 
 

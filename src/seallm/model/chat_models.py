@@ -20,6 +20,7 @@ from seallm.endpoints.address import ApiKey, is_address
 from seallm.endpoints.calls import Finish, Scored
 from seallm.endpoints.metering import Meter
 from seallm.endpoints.settings import EndpointSettings
+from seallm.model.places import find_model
 
 VLLM = "vllm:"
 
@@ -167,6 +168,7 @@ def open_chat_model(place: str, settings: ChatModelSettings) -> ChatModel:
         from seallm.model.endpoint_chat_model import EndpointChatModel
 
         return EndpointChatModel(place, settings)
+    find_model(Path(place.removeprefix(VLLM)))  # a wrong path is told before anything heavy is loaded
     if place.startswith(VLLM):
         from seallm.model.vllm_chat_model import VllmChatModel
 

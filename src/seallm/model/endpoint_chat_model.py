@@ -54,7 +54,7 @@ class EndpointChatModel:
     def kept(
         self, questions: Sequence[Question], sampling: SamplingSettings, *, stops: Sequence[str] = ()
     ) -> list[ChatAnswer | None]:
-        """As `ChatModel.kept`; a server whose address names no model is asked for its name."""
+        """As `ChatModel.kept`; none where neither the address nor an earlier call has told the model's name."""
         found = (self.endpoint.kept(_call(question, sampling, stops)) for question in questions)
         return [None if body is None else _answer(Outcome(body)) for body in found]
 

@@ -163,10 +163,10 @@ class FolderChatModel(ABC):
 
     def _key(self, question: Question, sampling: SamplingSettings, stops: Sequence[str]) -> str:
         drawn = {**vars(sampling), **({"seed": 0, "top_p": 1.0} if sampling.temperature == 0 else {})}
-        return fingerprint([self._identity, _shown(question), question.draw, drawn, list(stops)])
+        return fingerprint([self.identity, _shown(question), question.draw, drawn, list(stops)])
 
     @cached_property
-    def _identity(self) -> list[str]:
+    def identity(self) -> list[str]:
         """What the answers depend on beside the question."""
         files = [self.folder / name for name in _WEIGHTS_AND_WORDS]
         files += sorted(self.folder.glob("*.safetensors"))

@@ -1,6 +1,7 @@
 """What a user names as MODEL -> the Hugging Face folder to load, and the name it is served under.
 
-    runs/quickstart                  a run: its newest finished model, in the order dpo, sft, hybrid, pretrain, base
+    runs/quickstart                  a run: its newest finished model, in the order dpo (its last round first), sft,
+                                     hybrid, pretrain, base
     runs/quickstart/06-sft           a stage of a run
     models/SmolLM2-135M-Instruct     a plain Hugging Face folder
 
@@ -15,7 +16,7 @@ from seallm.base.artifacts import MANIFEST
 from seallm.base.errors import ModelError
 
 NEWEST_FIRST = ("dpo", "sft", "hybrid", "pretrain", "base")
-_STAGE = re.compile(r"\d\d-([a-z]+)")
+_STAGE = re.compile(r"\d\d-([a-z]+)(\d*)")
 _EXPECTED = "Expected a run (runs/quickstart), a stage of a run (runs/quickstart/06-sft) or a Hugging Face folder"
 
 
@@ -46,10 +47,11 @@ def find_model(place: Path) -> ModelPlace:
     if _STAGE.match(path.name):
         return _stage_model(path)
     stages = [p for p in sorted(path.iterdir()) if p.is_dir() and _STAGE.match(p.name)]
+    finished = {m.groups(): p for p in stages if (m := _STAGE.fullmatch(p.name)) and _is_finished(p)}
     for wanted in NEWEST_FIRST:
-        for stage in stages:
-            if stage.name[3:] == wanted and _is_finished(stage):
-                return _stage_model(stage)
+        rounds = [int(number or 1) for name, number in finished if name == wanted]
+        if rounds:
+            return _stage_model(finished[wanted, str(max(rounds)) if max(rounds) > 1 else ""])
     held = ", ".join(p.name for p in stages) or "no stage"
     raise ModelError(
         f"{place} holds no finished model: it has {held}. {_EXPECTED}; `seallm run RECIPE` makes or finishes a run"
@@ -71,4 +73,4 @@ def _is_finished(stage: Path) -> bool:
 
 def _name(folder: Path) -> str:
     stage = _STAGE.fullmatch(folder.parent.name)
-    return f"{folder.parent.parent.name}/{stage[1]}" if folder.name == "model" and stage else folder.name
+    return f"{folder.parent.parent.name}/{stage[1]}{stage[2]}" if folder.name == "model" and stage else folder.name

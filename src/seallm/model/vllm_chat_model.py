@@ -1,4 +1,6 @@
-"""Questions in, answers out, of a model that vLLM computes in this process; needs the extra `vllm` and a GPU.
+"""Questions in, answers out, of a model that vLLM computes in this process; needs the extra `vllm` and GPUs.
+
+All GPUs that torch sees hold one model together; CUDA_VISIBLE_DEVICES leaves some of them out.
 
 Prompts are given as ids, made as for every other engine, so that a message cannot forge a turn here either.
 """
@@ -38,11 +40,14 @@ class VllmChatModel(FolderChatModel):
         """The engine, started when it is first needed."""
         from vllm import LLM
 
+        from seallm.base.runtime import gpu_count
+
         dtype = "auto" if self.settings.runtime.dtype == "auto" else self.settings.runtime.dtype
         return LLM(
             model=str(self.folder),
             dtype=dtype,
             gpu_memory_utilization=self.settings.gpu_memory_share,
+            tensor_parallel_size=max(1, gpu_count()),
             trust_remote_code=False,
             seed=0,
         )

@@ -1,7 +1,7 @@
 """Conversations in, the prompts to answer out: first user turns, balanced over languages, the same for the same seed.
 
-Languages take turns, so a language with few conversations gives all of its prompts and the others share the rest. Which
-half a prompt belongs to (training or held out) is a hash of its text alone: the same question never stands in both.
+Languages take turns, so a language with few conversations gives all of its prompts and the others share the rest. Each
+round goes on where the one before ended, and starts again when all prompts had their turn.
 """
 
 import itertools
@@ -23,7 +23,12 @@ class Prompt:
 
 
 def choose_prompts(
-    conversations: Iterable[Conversation], languages: Sequence[str], max_prompts: int, seed: int
+    conversations: Iterable[Conversation],
+    languages: Sequence[str],
+    max_prompts: int,
+    seed: int,
+    *,
+    round_number: int = 1,
 ) -> tuple[list[Prompt], Counter[str]]:
     """Take prompts from conversations, balanced over languages.
 
@@ -32,6 +37,7 @@ def choose_prompts(
         languages: codes to take; conversations in others are counted and left out.
         max_prompts: number of prompts over all languages.
         seed: decides which prompts of a language are taken.
+        round_number: from 1.
 
     Returns:
         The prompts, languages taking turns; and the number of conversations left out, by reason.
@@ -51,13 +57,9 @@ def choose_prompts(
         sorted(by_language[code].values(), key=lambda p: fingerprint([seed, p.language, p.question]))
         for code in languages
     ]
-    turns_taken = (prompt for row in itertools.zip_longest(*shuffled) for prompt in row if prompt is not None)
-    return list(itertools.islice(turns_taken, max_prompts)), dropped
-
-
-def is_held_out(question: str, share: float, seed: int) -> bool:
-    """True for about `share` of all questions, decided by a hash of the question."""
-    return int(fingerprint(["held out", seed, question])[:8], 16) < share * 2**32
+    all_prompts = [prompt for row in itertools.zip_longest(*shuffled) for prompt in row if prompt is not None]
+    first = (round_number - 1) * max_prompts % max(1, len(all_prompts))
+    return (all_prompts[first:] + all_prompts[:first])[:max_prompts], dropped
 
 
 def other_answer(prompt: Prompt, prompts: Sequence[Prompt], seed: int) -> str | None:

@@ -1,31 +1,29 @@
-"""One API request at the engine, as the event loop sees it: events in, a completion or a stream of chunks out.
+"""An API request at the engine, as the event loop sees it: events in, a reply or a stream of chunks out.
 
 The engine's worker hands events over to the loop; a client that hangs up and a request that takes too long both end the
-request at the engine at once.
+request at the engine at once. A request may hold several prompts, each of which is answered `num_answers` times: the
+answers are numbered through, prompt by prompt.
 """
 
 import asyncio
 import time
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol
 
+from fastapi import Response
 from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from seallm.serve.engine import AnswerRequest, Engine, Event, Failed, Finished, Piece, Ticket, logger
-from seallm.serve.schema import (
-    AnswerMessage,
-    Choice,
-    Chunk,
-    ChunkChoice,
-    Completion,
-    ErrorBody,
-    FinishReason,
-    Usage,
-    error_detail,
-)
+from seallm.serve.engine import Engine, logger
+from seallm.serve.metrics import Metrics
+from seallm.serve.replies import Usage
+from seallm.serve.requests import AnswerRequest, Event, Failed, Finished, Piece, PromptScores, Ticket
+from seallm.web.refusals import ErrorBody, error_detail, error_response
 
 STREAM_END = "data: [DONE]\n\n"
 TOO_SLOW = "the answer took too long; ask for fewer tokens, or try again later"
@@ -35,39 +33,64 @@ class HungUp(Exception):
     """The client is gone; nobody reads what would be answered."""
 
 
+@dataclass(frozen=True)
+class Numbered:
+    """An event of answer `index` of the whole request."""
+
+    index: int
+    event: Piece | PromptScores | Finished
+
+
 class Answering:
     """A submitted request.
 
     Args:
         engine: where it is submitted, at once.
-        request: what to answer.
+        requests: one for each prompt, all with the same number of answers.
         client: the HTTP request, watched for its client's leaving.
         seconds: time until the last event, waiting in the queue included.
+        metrics: told about the request's end.
 
     Raises:
         QueueFull: the engine takes no more.
     """
 
-    def __init__(self, engine: Engine, request: AnswerRequest, client: Request, seconds: float) -> None:
-        self.request, self.model = request, engine.name
-        self.id, self.created = f"chatcmpl-{uuid.uuid4().hex}", int(time.time())
+    def __init__(
+        self, engine: Engine, requests: Sequence[AnswerRequest], client: Request, seconds: float, metrics: Metrics
+    ) -> None:
+        self.requests, self.engine = requests, engine
+        self.id, self.created = uuid.uuid4().hex, int(time.time())
+        self.num_answers = sum(request.num_answers for request in requests)
+        self._metrics = metrics
         self._started = time.monotonic()
         self._deadline = self._started + seconds
-        self._events: asyncio.Queue[Event | None] = asyncio.Queue()
+        self._events: asyncio.Queue[tuple[int, Event] | None] = asyncio.Queue()
+        self._tickets: list[Ticket] = []
         loop = asyncio.get_running_loop()
-        self._ticket: Ticket = engine.submit(
-            request, lambda event: loop.call_soon_threadsafe(self._events.put_nowait, event)
-        )
+        for number, request in enumerate(requests):
+            try:
+                self._tickets.append(engine.submit(request, partial(self._deliver, loop, number)))
+            except Exception:
+                self._cancel()
+                raise
         self._watch = asyncio.create_task(self._wait_for_hangup(client))
         self._num_tokens = 0
+        self._first_text_seconds: float | None = None
         self._end = "cancelled"
+
+    def _deliver(self, loop: asyncio.AbstractEventLoop, number: int, event: Event) -> None:
+        loop.call_soon_threadsafe(self._events.put_nowait, (number, event))
+
+    def _cancel(self) -> None:
+        for ticket in self._tickets:
+            ticket.cancel()
 
     async def _wait_for_hangup(self, client: Request) -> None:
         while (await client.receive())["type"] != "http.disconnect":
             continue
         self._events.put_nowait(None)
 
-    async def events(self) -> AsyncIterator[Piece | Finished]:
+    async def events(self) -> AsyncIterator[Numbered]:
         """Everything until the last answer is finished.
 
         Raises:
@@ -75,83 +98,98 @@ class Answering:
             TimeoutError: the time is over.
             Exception: the engine failed.
         """
-        missing = self.request.num_answers
+        missing = self.num_answers
         while missing:
-            event = await asyncio.wait_for(self._events.get(), max(0.0, self._deadline - time.monotonic()))
-            if event is None:
+            delivered = await asyncio.wait_for(self._events.get(), max(0.0, self._deadline - time.monotonic()))
+            if delivered is None:
                 raise HungUp
+            number, event = delivered
             if isinstance(event, Failed):
                 self._end = "failed"
                 raise event.error
             if isinstance(event, Finished):
                 missing -= 1
                 self._num_tokens += event.num_tokens
-            yield event
+            elif self._first_text_seconds is None and isinstance(event, Piece):
+                self._first_text_seconds = time.monotonic() - self._started
+            yield Numbered(number * self.requests[0].num_answers + event.answer, event)
         self._end = "finished"
 
+    @property
+    def has_failed(self) -> bool:
+        """True where the engine failed, and has said so in the log."""
+        return self._end == "failed"
+
+    def time_out(self) -> None:
+        """Note that the time is over."""
+        self._end = "timed out"
+
     def close(self) -> None:
-        """End the request at the engine if it is still going, and note in the log what was done, without any text."""
-        self._ticket.cancel()
+        """End the request at the engine if it is still going, and note what was done, without any text."""
+        self._cancel()
         self._watch.cancel()
         seconds = time.monotonic() - self._started
-        logger.info(
-            "chat %s: %d prompt and %d answer tokens, %.1f s",
-            self._end,
-            len(self.request.prompt),
-            self._num_tokens,
-            seconds,
-        )
+        num_prompt = sum(len(request.prompt) for request in self.requests)
+        logger.info("%s: %d prompt and %d answer tokens, %.1f s", self._end, num_prompt, self._num_tokens, seconds)
+        self._metrics.request_ended(self._end, seconds, self._first_text_seconds)
 
     @property
     def usage(self) -> Usage:
-        """Tokens of the prompt and of the finished answers."""
-        prompt = len(self.request.prompt)
+        """Tokens of the prompts and of the finished answers."""
+        prompt = sum(len(request.prompt) for request in self.requests)
         return Usage(prompt_tokens=prompt, completion_tokens=self._num_tokens, total_tokens=prompt + self._num_tokens)
 
-    async def complete(self) -> Completion:
-        """Wait for all answers.
 
-        Raises:
-            HungUp, TimeoutError, Exception: as `events`.
-        """
-        texts = [""] * self.request.num_answers
-        reasons: list[FinishReason] = ["length"] * self.request.num_answers
-        async for event in self.events():
-            if isinstance(event, Piece):
-                texts[event.answer] += event.text
-            else:
-                reasons[event.answer] = event.reason
-        choices = [
-            Choice(index=number, message=AnswerMessage(content=text), finish_reason=reason)
-            for number, (text, reason) in enumerate(zip(texts, reasons, strict=True))
-        ]
-        return Completion(id=self.id, created=self.created, model=self.model, choices=choices, usage=self.usage)
+class Reply(Protocol):
+    """How an answering is told: as chat or as text."""
 
-    async def chunks(self, *, with_usage: bool) -> AsyncIterator[str]:
-        """The answers as server-sent events; an error is the last event, since the status was sent long ago."""
-        try:
-            for number in range(self.request.num_answers):
-                yield self._chunk(ChunkChoice(index=number, delta={"role": "assistant", "content": ""}))
-            async for event in self.events():
-                if isinstance(event, Piece):
-                    yield self._chunk(ChunkChoice(index=event.answer, delta={"content": event.text}))
-                else:
-                    yield self._chunk(ChunkChoice(index=event.answer, delta={}, finish_reason=event.reason))
-            if with_usage:
-                yield self._chunk(usage=self.usage)
-            yield STREAM_END
-        except TimeoutError:
-            yield _event(ErrorBody(error=error_detail(504, TOO_SLOW, "request_timeout")))
-        except HungUp:
-            return
-        except Exception:
-            if self._end != "failed":
-                raise  # not the engine's, which has logged it: a bug here
-            yield _event(ErrorBody(error=error_detail(500, "the answer failed", "internal_error")))
+    answering: Answering
 
-    def _chunk(self, choice: ChunkChoice | None = None, usage: Usage | None = None) -> str:
-        choices = [] if choice is None else [choice]
-        return _event(Chunk(id=self.id, created=self.created, model=self.model, choices=choices, usage=usage))
+    async def complete(self) -> BaseModel:
+        """The whole reply."""
+
+    def opening(self) -> Sequence[BaseModel]:
+        """Chunks of a stream before any event."""
+
+    def chunk(self, numbered: Numbered) -> BaseModel:
+        """An event as a chunk of a stream."""
+
+    def usage_chunk(self) -> BaseModel:
+        """The last chunk, with the token counts."""
+
+
+async def complete(reply: Reply) -> BaseModel | Response:
+    """Wait for the whole reply, or say why there is none."""
+    try:
+        return await reply.complete()
+    except TimeoutError:
+        reply.answering.time_out()
+        return error_response(504, TOO_SLOW, "request_timeout")
+    except HungUp:
+        return Response(status_code=499)  # nobody reads it; the number is nginx's for a client that left
+    finally:
+        reply.answering.close()
+
+
+async def chunks(reply: Reply, *, with_usage: bool) -> AsyncIterator[str]:
+    """A reply as server-sent events; an error is the last event, since the status was sent long ago."""
+    try:
+        for opening in reply.opening():
+            yield _event(opening)
+        async for numbered in reply.answering.events():
+            yield _event(reply.chunk(numbered))
+        if with_usage:
+            yield _event(reply.usage_chunk())
+        yield STREAM_END
+    except TimeoutError:
+        reply.answering.time_out()
+        yield _event(ErrorBody(error=error_detail(504, TOO_SLOW, "request_timeout")))
+    except HungUp:
+        return
+    except Exception:
+        if not reply.answering.has_failed:
+            raise  # not the engine's, which has logged it: a bug here
+        yield _event(ErrorBody(error=error_detail(500, "the answer failed", "internal_error")))
 
 
 def _event(value: BaseModel) -> str:
@@ -161,10 +199,10 @@ def _event(value: BaseModel) -> str:
 class AnswerStream(StreamingResponse):
     """A stream of chunks that ends its request at the engine however it is left, even before its first chunk."""
 
-    def __init__(self, answering: Answering, *, with_usage: bool) -> None:
+    def __init__(self, reply: Reply, *, with_usage: bool) -> None:
         headers = {"cache-control": "no-store", "x-accel-buffering": "no"}  # the latter: nginx would hold chunks back
-        super().__init__(answering.chunks(with_usage=with_usage), media_type="text/event-stream", headers=headers)
-        self.answering = answering
+        super().__init__(chunks(reply, with_usage=with_usage), media_type="text/event-stream", headers=headers)
+        self.answering = reply.answering
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send it."""

@@ -1,240 +1,106 @@
 """An OpenAI-shaped HTTP API and the chat page, around one engine.
 
-    POST /v1/chat/completions   answers, streaming or not
-    GET  /v1/models             the one model that is served
-    GET  /health                for whoever watches the process
-    GET  /                      the chat page
-
-Every refusal has OpenAI's error shape. Nothing a client sends is written to the log, and no traceback to a client.
+POST /v1/chat/completions   answers, streaming or not
+POST /v1/completions        text that is continued, with log-probabilities of the prompt on wish
+POST /v1/tokenize           what a text costs, here and in the base's tokenizer
+GET  /v1/models             the one model that is served
+GET  /health                for whoever watches the process
+GET  /metrics               what was done, for Prometheus
+GET  /                      the chat page
 """
 
 import logging
-import secrets
-import socket
-import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
-from http import HTTPStatus
-from importlib import resources
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-import uvicorn
-from fastapi import FastAPI, Request, Response
-from fastapi.concurrency import run_in_threadpool
-from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi import FastAPI
 from rich.console import Console
 from rich.markup import escape
-from starlette.exceptions import HTTPException
 
 from seallm import __version__
-from seallm.base.errors import DataError, WorkspaceError
-from seallm.model.generation import SamplingSettings
-from seallm.serve.answering import TOO_SLOW, Answering, AnswerStream, HungUp
-from seallm.serve.engine import AnswerRequest, Engine, PromptTooLong, QueueFull, load_engine, logger
-from seallm.serve.guard import LOOPBACK_HOSTS, SECURITY_HEADERS, Guard, GuardSettings, error_response, is_loopback
-from seallm.serve.schema import (
-    ChatRequest,
-    Completion,
-    ErrorBody,
-    Health,
-    ModelCard,
-    ModelList,
-    validation_detail,
-)
+from seallm.model.places import find_model
+from seallm.serve.api import ServerSettings as ServerSettings
+from seallm.serve.api import add_completions, add_status, add_tokenize
+from seallm.serve.engine import Engine, logger
+from seallm.serve.loading import EngineSettings, load_engine
+from seallm.serve.metrics import Metrics
+from seallm.serve.schema import REQUEST_FIELDS
+from seallm.serve.token_counts import base_tokenizer
+from seallm.web.guard import SECURITY_HEADERS, Guard, GuardSettings
+from seallm.web.listening import address_of, allowed_hosts, listen, run_app
+from seallm.web.page_files import add_page
+from seallm.web.refusals import add_refusals
 
-PAGE_FILES = {
-    "/": ("index.html", "text/html"),
-    "/page.css": ("page.css", "text/css"),
-    "/page.js": ("page.js", "text/javascript"),
-}
-DEFAULT_SAMPLING = SamplingSettings(max_new_tokens=512, temperature=0.7, top_p=0.95)
 GRACE_SECONDS = 20  # that streams may take to end once the server is asked to stop
-
-
-@dataclass(frozen=True)
-class ServerSettings:
-    """How a server treats its clients.
-
-    Attributes:
-        guard: who is let in, and how large a body may be.
-        request_seconds: time for a whole request, waiting in the queue included.
-        max_answers: largest `n`.
-        sampling: used where a request does not say otherwise; its seed is not used.
-    """
-
-    guard: GuardSettings = field(default_factory=GuardSettings)
-    request_seconds: float = 300.0
-    max_answers: int = 8
-    sampling: SamplingSettings = DEFAULT_SAMPLING
 
 
 def make_app(engine: Engine, settings: ServerSettings) -> FastAPI:
     """The application: routes over `engine`, behind the guard."""
     app = FastAPI(title="seallm", version=__version__, docs_url=None, redoc_url=None)
-    app.add_middleware(Guard, settings=settings.guard)
-    _add_errors(app)
-    _add_page(app)
-    _add_status(app, engine)
-    _add_chat(app, engine, settings)
+    metrics = Metrics(engine)
+    app.add_middleware(Guard, settings=settings.guard, replied=metrics.replied)
+    add_refusals(app, REQUEST_FIELDS, SECURITY_HEADERS)
+    add_page(app, "seallm.serve")
+    add_status(app, engine, metrics)
+    add_completions(app, engine, settings, metrics)
+    add_tokenize(app, engine, settings)
     return app
 
 
-def _add_errors(app: FastAPI) -> None:
-    codes = {404: "not_found", 405: "method_not_allowed"}
+@dataclass(frozen=True)
+class Address:
+    """Where to listen, and who may ask.
 
-    @app.exception_handler(RequestValidationError)
-    async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
-        detail = validation_detail(error.errors())
-        return JSONResponse(ErrorBody(error=detail).model_dump(), HTTPStatus.BAD_REQUEST)
+    Attributes:
+        host: on a loopback address only requests to a loopback name are answered.
+        port: 0 takes a free one.
+        api_key: clients of the API must send it; empty or None lets everybody in.
+    """
 
-    @app.exception_handler(HTTPException)
-    async def refused(_: Request, error: HTTPException) -> JSONResponse:
-        code = codes.get(error.status_code, "invalid_request")
-        return error_response(error.status_code, error.detail, code, dict(error.headers or {}))
-
-    @app.exception_handler(Exception)
-    async def failed(_: Request, error: Exception) -> JSONResponse:
-        # outside the guard, so its headers are set here; the server logs the traceback
-        return error_response(500, "the server failed; its log says why", "internal_error", SECURITY_HEADERS)
+    host: str = "127.0.0.1"
+    port: int = 8000
+    api_key: str | None = None
 
 
-def _add_page(app: FastAPI) -> None:
-    folder = resources.files("seallm.serve") / "page"
-    for path, (name, media_type) in PAGE_FILES.items():
-        app.add_route(path, _file_route((folder / name).read_bytes(), media_type), include_in_schema=False)
-
-
-def _file_route(content: bytes, media_type: str) -> Callable[[Request], Awaitable[Response]]:
-    async def send_file(_: Request) -> Response:
-        return Response(content, media_type=media_type, headers={"cache-control": "no-cache"})
-
-    return send_file
-
-
-def _add_status(app: FastAPI, engine: Engine) -> None:
-    card = ModelCard(id=engine.name, created=int(time.time()), max_model_len=engine.max_sequence_tokens)
-
-    @app.get("/health")
-    async def health() -> Health:
-        return Health(version=__version__, model=engine.name, pending=engine.num_pending)
-
-    @app.get("/v1/models")
-    async def models() -> ModelList:
-        return ModelList(data=[card])
-
-    @app.get("/v1/models/{name:path}", response_model=ModelCard, responses={404: {"model": ErrorBody}})
-    async def model(name: str) -> ModelCard | JSONResponse:
-        return card if name == engine.name else _unknown_model(engine)
-
-
-def _unknown_model(engine: Engine) -> JSONResponse:
-    return error_response(404, f"there is no such model here; this server has {engine.name!r}", "model_not_found")
-
-
-def _add_chat(app: FastAPI, engine: Engine, settings: ServerSettings) -> None:
-    refusals: dict[int | str, dict[str, Any]] = {
-        status: {"model": ErrorBody} for status in (400, 401, 403, 404, 408, 413, 429, 500, 504)
-    }
-
-    @app.post("/v1/chat/completions", response_model=Completion, responses=refusals)
-    async def chat(body: ChatRequest, client: Request) -> Completion | Response:
-        if body.model not in (None, engine.name):
-            return _unknown_model(engine)
-        if (body.n or 1) > settings.max_answers:
-            return error_response(400, f"n: at most {settings.max_answers} answers at once", "invalid_value")
-        try:
-            # encoding a long conversation takes a while: not on the event loop
-            request = await run_in_threadpool(_engine_request, engine, body, settings.sampling)
-            answering = Answering(engine, request, client, settings.request_seconds)
-        except PromptTooLong as error:
-            return error_response(400, str(error), "context_length_exceeded")
-        except DataError as error:
-            return error_response(400, str(error), "invalid_value")
-        except QueueFull as error:
-            return error_response(429, str(error), "queue_full", {"retry-after": str(error.retry_seconds)})
-        if body.stream:
-            with_usage = body.stream_options is not None and body.stream_options.include_usage
-            return AnswerStream(answering, with_usage=with_usage)
-        return await _complete(answering)
-
-
-async def _complete(answering: Answering) -> Completion | Response:
-    try:
-        return await answering.complete()
-    except TimeoutError:
-        return error_response(504, TOO_SLOW, "request_timeout")
-    except HungUp:
-        return Response(status_code=499)  # nobody reads it; the number is nginx's for a client that left
-    finally:
-        answering.close()
-
-
-def _engine_request(engine: Engine, body: ChatRequest, default: SamplingSettings) -> AnswerRequest:
-    sampling = SamplingSettings(
-        max_new_tokens=body.max_completion_tokens or body.max_tokens or default.max_new_tokens,
-        temperature=default.temperature if body.temperature is None else body.temperature,
-        top_p=default.top_p if body.top_p is None else body.top_p,
-        seed=secrets.randbits(32) if body.seed is None else body.seed,
-    )
-    messages = [message.to_message() for message in body.messages]
-    return engine.request(messages, sampling, stops=body.stops, num_answers=body.n or 1)
-
-
-def serve(model: Path, host: str, port: int, *, api_key: str | None = None) -> None:
-    """Serve a model until Ctrl-C; streams under way may end first.
+def serve(
+    model: Path,
+    address: Address,
+    settings: ServerSettings | None = None,
+    how: EngineSettings | None = None,
+    base: Path | None = None,
+) -> None:
+    """Serve a model until Ctrl-C or a signal to end; streams under way may end first.
 
     Args:
         model: a run, a stage of a run, or a Hugging Face folder.
-        host: address to listen on. On a loopback address only requests to a loopback name are answered.
-        port: port to listen on; 0 takes a free one.
-        api_key: clients of the API must send it; empty or None lets everybody in.
+        address: where to listen; its key takes the place of the settings' guard.
+        settings: how clients are treated.
+        how: what computes.
+        base: folder of the base model's tokenizer, where it is not that of the run.
 
     Raises:
         ModelError: there is no model to serve.
+        MissingExtra: what computes is not installed.
         WorkspaceError: the address is in use or is not this machine's.
     """
-    place = f"[{host}]" if ":" in host else host
-    hosts = LOOPBACK_HOSTS | {place} if is_loopback(host) else None
+    host, hosts = address.host, allowed_hosts(address.host)
     console = Console(highlight=False, soft_wrap=True)
-    with _listen(host, port) as listening, closing(load_engine(model)) as engine, _log_to_stderr():
-        url = f"http://{place}:{listening.getsockname()[1]}"
+    with listen(host, address.port) as listening, closing(load_engine(model, how)) as engine, _log_to_stderr():
+        url = address_of(host, listening)
         console.print(f"[bold]{escape(engine.name)}[/]  [dim]{engine.max_sequence_tokens:,} positions[/]")
         console.print(f"  page  {url}\n  API   {url}/v1", markup=False)
-        if hosts is None and not api_key:
+        if hosts is None and not address.api_key:
             open_to = f"everybody who can reach {host} can use this model; --api-key asks for a key"
             console.print(f"[yellow]warning:[/] {open_to}")
-        app = make_app(engine, ServerSettings(GuardSettings(api_key or None, hosts)))
-        config = uvicorn.Config(
-            app,
-            log_level="warning",
-            access_log=False,
-            ws="none",
-            lifespan="off",
-            server_header=False,
-            proxy_headers=False,
-            timeout_graceful_shutdown=GRACE_SECONDS,
+        chosen = replace(
+            settings or ServerSettings(),
+            guard=GuardSettings(address.api_key or None, hosts),
+            base=base_tokenizer(find_model(model), base),
         )
-        try:
-            uvicorn.Server(config).run(sockets=[listening])
-        except KeyboardInterrupt:  # uvicorn has shut down in good order, and passes it on
+        if not run_app(make_app(engine, chosen), listening, GRACE_SECONDS):
             console.print("stopped")
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        listening = socket.socket(family, kind, protocol)
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind(address)
-        listening.listen()
-    except OSError as error:
-        raise WorkspaceError(
-            f"Cannot listen on {host} port {port} ({error.strerror}). Give another --host or --port"
-        ) from None
-    return listening
 
 
 @contextmanager

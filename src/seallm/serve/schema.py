@@ -1,21 +1,20 @@
-"""The shapes of the API: what a client sends, checked strictly, and what it gets back.
+"""What a client may send, checked strictly.
 
-Field names and meanings are those of OpenAI's chat completions. A field that is known there but means nothing here is
-accepted at its neutral value and refused otherwise, so that nobody believes a setting that has no effect.
+Field names and meanings are those of OpenAI's API; `top_k`, `min_p` and `repetition_penalty` are named as in vLLM. A
+field that is known there but means nothing here is accepted at its neutral value and refused otherwise, so that nobody
+believes a setting that has no effect.
 """
 
-from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+import secrets
+from dataclasses import replace
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
 
 from seallm.base.records import Message, Role
+from seallm.base.sampling import SamplingSettings
 
 _NEUTRAL: dict[str, tuple[object, ...]] = {
-    "frequency_penalty": (0,),
-    "presence_penalty": (0,),
-    "logprobs": (False,),
-    "logit_bias": ({},),
     "tools": ([],),
     "tool_choice": ("none", "auto"),
     "parallel_tool_calls": (True, False),
@@ -23,6 +22,8 @@ _NEUTRAL: dict[str, tuple[object, ...]] = {
     "modalities": (["text"],),
     "service_tier": ("auto", "default"),
     "store": (False,),
+    "best_of": (1,),
+    "suffix": ("",),
 }
 _LABELS = (
     "user",
@@ -99,21 +100,31 @@ StopList = Annotated[list[StopString], Field(max_length=4)]
 Stop = Annotated[Annotated[StopString, Tag("as-text")] | Annotated[StopList, Tag("as-list")], Discriminator(_branch)]
 
 
-class ChatRequest(Shape):
-    """Body of POST /v1/chat/completions."""
+Bias = Annotated[float, Field(strict=True, ge=-100, le=100)]
+Penalty = Annotated[float | None, Field(strict=True, ge=-2, le=2, allow_inf_nan=False)]
 
-    messages: list[ChatMessage] = Field(min_length=1)
-    """The conversation so far; its last turn is not the assistant's."""
+
+class SamplingFields(Shape):
+    """What chat and text completions have in common."""
+
     model: str | None = None
     """Name of the served model, from /v1/models; absent: that model."""
     temperature: float | None = Field(default=None, strict=True, ge=0, le=2, allow_inf_nan=False)
     """0 always takes the likeliest token; absent: the server's default."""
     top_p: float | None = Field(default=None, strict=True, gt=0, le=1, allow_inf_nan=False)
     """Sample among the likeliest tokens that together have this probability; absent: the server's default."""
-    max_completion_tokens: int | None = Field(default=None, strict=True, ge=1)
-    """Longest answer in tokens, its end included; cut to the positions that the conversation leaves."""
-    max_tokens: int | None = Field(default=None, strict=True, ge=1)
-    """Older name of `max_completion_tokens`."""
+    top_k: int | None = Field(default=None, strict=True, ge=1)
+    """Sample among this many of the likeliest tokens."""
+    min_p: float | None = Field(default=None, strict=True, ge=0, le=1, allow_inf_nan=False)
+    """Leave out tokens with less than this share of the likeliest token's probability."""
+    repetition_penalty: float | None = Field(default=None, strict=True, gt=0, le=10, allow_inf_nan=False)
+    """Above 1, tokens of prompt and answer become less likely."""
+    frequency_penalty: Penalty = None
+    """Taken from a token's logit for each time that the answer holds it."""
+    presence_penalty: Penalty = None
+    """Taken from a token's logit once the answer holds it."""
+    logit_bias: dict[Annotated[str, Field(pattern=r"^[0-9]{1,9}$")], Bias] | None = Field(default=None, max_length=300)
+    """Numbers added to the logits of token ids."""
     n: int | None = Field(default=None, strict=True, ge=1)
     """Answers wanted; absent: 1."""
     stop: Stop | None = None
@@ -139,11 +150,7 @@ class ChatRequest(Shape):
         return kept
 
     @model_validator(mode="after")
-    def _fits_together(self) -> "ChatRequest":
-        if self.messages[-1].role == "assistant":
-            raise ValueError("the last message must not be the assistant's: it is the one that is made here")
-        if None not in (self.max_tokens, self.max_completion_tokens):
-            raise ValueError("give max_completion_tokens or max_tokens, not both")
+    def _has_stream_for_options(self) -> Self:
         if self.stream_options is not None and not self.stream:
             raise ValueError("stream_options needs stream = true")
         return self
@@ -153,138 +160,132 @@ class ChatRequest(Shape):
         """Stop strings as a tuple."""
         return (self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ())
 
+    @property
+    def wants_usage(self) -> bool:
+        """True where a stream ends with its token counts."""
+        return self.stream_options is not None and self.stream_options.include_usage
+
+    def sampling(self, default: SamplingSettings, max_new_tokens: int) -> SamplingSettings:
+        """How to draw; what is absent is taken from `default`, a seed is drawn."""
+        given = {name: value for name in _SAMPLING if (value := getattr(self, name)) is not None}
+        bias = tuple((int(token_id), number) for token_id, number in (self.logit_bias or {}).items())
+        seed = secrets.randbits(32) if self.seed is None else self.seed
+        return replace(default, **given, max_new_tokens=max_new_tokens, seed=seed, logit_bias=bias)
+
+
+_SAMPLING = (
+    "temperature",
+    "top_p",
+    "top_k",
+    "min_p",
+    "repetition_penalty",
+    "frequency_penalty",
+    "presence_penalty",
+)
+
+
+class ChatRequest(SamplingFields):
+    """Body of POST /v1/chat/completions."""
+
+    messages: list[ChatMessage] = Field(min_length=1)
+    """The conversation so far; its last turn is not the assistant's."""
+    max_completion_tokens: int | None = Field(default=None, strict=True, ge=1)
+    """Longest answer in tokens, its end included; cut to the positions that the conversation leaves."""
+    max_tokens: int | None = Field(default=None, strict=True, ge=1)
+    """Older name of `max_completion_tokens`."""
+    logprobs: bool | None = Field(default=None, strict=True)
+    """Give the log-probability of every token of the answer."""
+    top_logprobs: int | None = Field(default=None, strict=True, ge=0, le=20)
+    """Give those of this many of the likeliest tokens too; needs `logprobs`."""
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.messages[-1].role == "assistant":
+            raise ValueError("the last message must not be the assistant's: it is the one that is made here")
+        if None not in (self.max_tokens, self.max_completion_tokens):
+            raise ValueError("give max_completion_tokens or max_tokens, not both")
+        if self.top_logprobs is not None and not self.logprobs:
+            raise ValueError("top_logprobs needs logprobs = true")
+        return self
+
+    @property
+    def num_top(self) -> int | None:
+        """How many of the likeliest tokens are wanted beside each; None: no log-probabilities at all."""
+        return (self.top_logprobs or 0) if self.logprobs else None
+
+
+def _prompt_branch(value: object) -> str:
+    first = value[0] if isinstance(value, list) and value else None
+    if not isinstance(value, list):
+        return "as-text"
+    return "as-lists" if isinstance(first, list) else "as-ids" if isinstance(first, int) else "as-texts"
+
+
+TokenId = Annotated[int, Field(strict=True, ge=0)]
+Ids = Annotated[list[TokenId], Field(min_length=1)]
+Prompt = Annotated[
+    Annotated[str, Tag("as-text")]
+    | Annotated[list[str], Tag("as-texts"), Field(min_length=1)]
+    | Annotated[Ids, Tag("as-ids")]
+    | Annotated[list[Ids], Tag("as-lists")],
+    Discriminator(_prompt_branch),
+]
+
+
+class CompletionRequest(SamplingFields):
+    """Body of POST /v1/completions: text that is continued, without turns."""
+
+    prompt: Prompt
+    """A text, a list of texts, the ids of one, or lists of ids. Text never becomes a control token; ids may be any."""
+    max_tokens: int | None = Field(default=None, strict=True, ge=0)
+    """Longest answer in tokens; absent: 16. 0 only with `echo`."""
+    echo: bool | None = Field(default=None, strict=True)
+    """Put the prompt, and its log-probabilities, in front of the answer."""
+    logprobs: int | None = Field(default=None, strict=True, ge=0, le=20)
+    """Give the log-probability of every token, and those of this many of the likeliest."""
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.max_tokens == 0 and not self.echo:
+            raise ValueError("max_tokens = 0 asks for nothing; it needs echo = true")
+        return self
+
+    @property
+    def prompts(self) -> list[str] | list[list[int]]:
+        """The prompts one by one."""
+        given: Any = self.prompt
+        return given if isinstance(given, list) and not isinstance(given[0], int) else [given]
+
+
+class TokenizeRequest(Shape):
+    """Body of POST /v1/tokenize: one of the two."""
+
+    text: str | dict[Annotated[str, Field(max_length=40)], str] | None = Field(default=None, max_length=1_000_000)
+    """A text, or texts by language (any names)."""
+    messages: list[ChatMessage] | None = None
+    """A conversation, counted with its headers and ends of turns."""
+    with_ids: bool = Field(default=False, strict=True)
+    """Give ids and pieces too."""
+
+    @model_validator(mode="after")
+    def _has_one(self) -> Self:
+        if (self.text is None) == (self.messages is None):
+            raise ValueError("give text or messages")
+        return self
+
+    @property
+    def by_language(self) -> list[tuple[str | None, str]]:
+        """The texts with the names of their languages, where these were given."""
+        return list(self.text.items()) if isinstance(self.text, dict) else [(None, self.text or "")]
+
 
 def _same(given: object, neutral: object) -> bool:
     """Equal, and not a bool that happens to equal a number."""
     return given == neutral and isinstance(given, bool) == isinstance(neutral, bool)
 
 
-class AnswerMessage(BaseModel):
-    """The assistant's turn."""
-
-    role: Literal["assistant"] = "assistant"
-    content: str
-
-
-FinishReason = Literal["stop", "length"]
-
-
-class Choice(BaseModel):
-    """One answer."""
-
-    index: int
-    message: AnswerMessage
-    logprobs: None = None
-    finish_reason: FinishReason
-
-
-class Usage(BaseModel):
-    """Tokens read and made; ends of turns of answers are not counted."""
-
-    prompt_tokens: int
-    completion_tokens: int
-    total_tokens: int
-
-
-class Completion(BaseModel):
-    """Answer of POST /v1/chat/completions without `stream`."""
-
-    id: str
-    object: Literal["chat.completion"] = "chat.completion"
-    created: int
-    model: str
-    choices: list[Choice]
-    usage: Usage
-
-
-class ChunkChoice(BaseModel):
-    """More of one answer: a role at its start, text, or an empty delta with the reason of its end."""
-
-    index: int
-    delta: dict[str, str]
-    logprobs: None = None
-    finish_reason: FinishReason | None = None
-
-
-class Chunk(BaseModel):
-    """One event of a stream; the last one, if asked for, has no choice but the usage."""
-
-    id: str
-    object: Literal["chat.completion.chunk"] = "chat.completion.chunk"
-    created: int
-    model: str
-    choices: list[ChunkChoice]
-    usage: Usage | None = None
-
-
-class ModelCard(BaseModel):
-    """A served model."""
-
-    id: str
-    object: Literal["model"] = "model"
-    created: int
-    owned_by: str = "seallm"
-    max_model_len: int
-    """Positions of the model: prompt and answer share them (named as in vLLM)."""
-
-
-class ModelList(BaseModel):
-    """Answer of GET /v1/models."""
-
-    object: Literal["list"] = "list"
-    data: list[ModelCard]
-
-
-class Health(BaseModel):
-    """Answer of GET /health."""
-
-    status: Literal["ok"] = "ok"
-    version: str
-    model: str
-    pending: int
-    """Requests that wait or are being answered."""
-
-
-class ErrorDetail(BaseModel):
-    """What went wrong, as OpenAI's clients read it."""
-
-    message: str
-    type: str
-    param: str | None = None
-    code: str
-
-
-class ErrorBody(BaseModel):
-    """Body of every refusal."""
-
-    error: ErrorDetail
-
-
-def error_detail(status: int, message: str, code: str, param: str | None = None) -> ErrorDetail:
-    """An error with the type that OpenAI's clients expect of the status."""
-    types = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
-    other = "server_error" if status >= 500 else "invalid_request_error"
-    return ErrorDetail(message=message, type=types.get(status, other), param=param, code=code)
-
-
-def validation_detail(errors: Sequence[Any]) -> ErrorDetail:
-    """The first of pydantic's errors: where, and what was expected; never the value that was sent."""
-    first = errors[0]
-    kind, place = first["type"], first["loc"][1:]  # the first part is "body"
-    if kind == "json_invalid":
-        return error_detail(
-            400, f"the body is not JSON: {first['ctx']['error']} at character {place[0]}", "invalid_json"
-        )
-    if not place and kind in ("missing", "model_attributes_type", "model_type"):
-        return error_detail(400, "the body must be a JSON object, sent as application/json", "invalid_json")
-    if kind == "extra_forbidden":
-        return error_detail(
-            400, f"{str(place[-1])[:80]!r} is not a known field", "unknown_parameter", str(place[-1])[:80]
-        )
-    # parts that are no field or index name the branch of a union
-    param = ".".join(str(part) for part in place if isinstance(part, int) or part in _FIELDS) or None
-    expected = first["msg"].removeprefix("Value error, ")
-    return error_detail(400, f"{param}: {expected}" if param else expected, "invalid_value", param)
-
-
-_FIELDS = {name for shape in (ChatRequest, ChatMessage, TextPart, StreamOptions) for name in shape.model_fields}
+REQUEST_FIELDS = frozenset(
+    name
+    for shape in (ChatRequest, CompletionRequest, TokenizeRequest, ChatMessage, TextPart, StreamOptions)
+    for name in shape.model_fields
+)

@@ -20,8 +20,9 @@ from seallm.base.records import Message
 from seallm.model.places import find_model
 
 if TYPE_CHECKING:
-    from seallm.model.generation import SamplingSettings
-    from seallm.serve.engine import AnswerRequest, Engine
+    from seallm.base.sampling import SamplingSettings
+    from seallm.serve.engine import Engine
+    from seallm.serve.requests import AnswerRequest
 
 HELP = """\
 /system TEXT  set the system prompt; without TEXT: show it
@@ -55,7 +56,7 @@ class Dialogue:
         Raises:
             PromptTooLong: not even the last message fits.
         """
-        from seallm.serve.engine import PromptTooLong
+        from seallm.serve.requests import PromptTooLong
 
         forgotten = 0
         wanted = min(sampling.max_new_tokens, self.engine.max_sequence_tokens // 4)
@@ -93,8 +94,8 @@ def chat(
     find_model(model)  # a wrong path is told before anything heavy is loaded
     notices = Console(stderr=True, highlight=False, soft_wrap=True)
     with notices.status("loading", spinner="dots"):
-        from seallm.model.generation import SamplingSettings
-        from seallm.serve.engine import load_engine
+        from seallm.base.sampling import SamplingSettings
+        from seallm.serve.loading import load_engine
 
         engine = load_engine(model)
     is_terminal = sys.stdin.isatty() and sys.stdout.isatty()
@@ -167,7 +168,7 @@ def _obey(line: str, dialogue: Dialogue, notices: Console) -> bool:
 
 def _exchange(dialogue: Dialogue, text: str, sampling: "SamplingSettings", notices: Console) -> None:
     """One message and its answer; what was said stays in the dialogue, also where the answer was stopped."""
-    from seallm.serve.engine import Piece
+    from seallm.serve.requests import Finished, Piece
 
     dialogue.turns.append(Message("user", text))
     try:
@@ -185,7 +186,7 @@ def _exchange(dialogue: Dialogue, text: str, sampling: "SamplingSettings", notic
                 answer += event.text
                 sys.stdout.write(event.text.translate(_CONTROLS))
                 sys.stdout.flush()
-            elif event.reason == "length":
+            elif isinstance(event, Finished) and event.reason == "length":
                 end = "cut: the answer ran out of tokens"
     except KeyboardInterrupt:
         if not sys.stdin.isatty():

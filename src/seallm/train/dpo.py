@@ -1,12 +1,11 @@
-"""Direct preference optimisation: pairs of answers in, a model that prefers the better ones out (paper, section 6).
+"""Preference optimisation: pairs of answers in, a model that prefers the better ones out (paper, section 6).
 
-    model/                    the model; without pairs, the model as it came
-    metrics.jsonl             one row a step
-    preference_accuracy.json  how often the better of two held-out answers is the more probable, before and after
-    reference.<key>.npy       log-probabilities under the model before training, computed once
-
-The key of the reference is a fingerprint of model, tokenizer and pairs. Accuracy compares log-probabilities per token,
-so that a longer answer is not at a disadvantage.
+model/                    the model; without pairs, the model as it came
+metrics.jsonl             one row a step: loss, rewards, margin, accuracy, gains and KL, of all and by language
+held_out.jsonl            every `evaluate_every_steps`: accuracy and gains of held-out pairs, by language
+preference_accuracy.json  how often the better of two held-out answers is the more probable, before and after
+quarantine.jsonl          rows of `preferences` that could not be read, with the reason
+reference.<key>.npy       log-probabilities under the model before training, computed once
 """
 
 import functools
@@ -22,23 +21,26 @@ from numpy.typing import NDArray
 from transformers import PreTrainedModel
 
 from seallm.base.artifacts import StageContext, timed
-from seallm.base.files import atomic_writer, file_fingerprint, fingerprint, write_json
-from seallm.base.interval import wilson
-from seallm.base.records import read_preferences
-from seallm.base.runtime import Runtime, own_place
+from seallm.base.errors import DataError, ModelError
+from seallm.base.files import write_json, write_json_lines
+from seallm.base.records import Preference, is_held_out, read_preferences
+from seallm.base.runtime import own_place
 from seallm.model.chat_format import ChatFormat
 from seallm.recipe_training import Dpo
 from seallm.train.adapters import tune
-from seallm.train.device import micro_batch_tokens
 from seallm.train.draws import random_generator
 from seallm.train.loop import Periodic, Phase, StepBatch, train
-from seallm.train.objectives import dpo_loss
-from seallm.train.pairs import Pair, PairBatch, answer_log_probabilities, collate_pairs, encode_pairs
-from seallm.train.processes import Share, barrier, from_first, sum_tensor
+from seallm.train.pairs import Pair, PairBatch, answer_log_probabilities, collate_pairs, encode_pairs, own_parts
+from seallm.train.preference_figures import compare_accuracy, fall_sentence, held_out_row
+from seallm.train.preference_losses import StepTally, preference_losses
+from seallm.train.processes import Share, from_first
+from seallm.train.reference import cached_log_probabilities, log_probabilities_of
 from seallm.train.reporting import METRICS
-from seallm.train.sharding import computed_in
-from seallm.train.start import MODEL, Start, check_positions, load_start
+from seallm.train.start import check_positions, load_start
 from seallm.train.step_log import StepLog
+
+HELD_OUT = "held_out.jsonl"
+SAMPLE_PAIRS = 256  # held-out pairs that are measured while training
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,28 +66,41 @@ class PairBatches:
     def _drawn(self) -> int:
         return max(1, round(self.settings.epochs * len(self.pairs)))
 
+    @functools.cached_property
+    def languages(self) -> list[str]:
+        """Of all pairs."""
+        return sorted({pair.language for pair in self.pairs})
+
     def __call__(self, step: int) -> StepBatch[PairBatch]:
         """The batch of a step, from 0."""
         first = step * self.settings.batch_pairs
         draws = range(first, min(first + self.settings.batch_pairs, self._drawn))
         chosen = [self._pair(draw) for draw in draws]
+        tally = StepTally(self.languages, self.settings, self.device)
 
         def parts(share: Share) -> Iterator[PairBatch]:
-            return (self._part(own, 1 / len(chosen)) for own in own_parts(chosen, self.pairs, share))
+            return (self._part(own, 1 / len(chosen), tally) for own in own_parts(chosen, self.pairs, share))
 
         tokens = sum(self.pairs[i].tokens for i in chosen)
         targets = sum(len(self.pairs[i].chosen) + len(self.pairs[i].rejected) for i in chosen)
-        return StepBatch(parts, tokens, {"tokens": tokens, "pairs": len(chosen)}, targets)
+        return StepBatch(parts, tokens, {"tokens": tokens}, targets, tally.measured)
 
-    def _part(self, numbers: Sequence[int], weight: float) -> PairBatch:
+    def _part(self, numbers: Sequence[int], weight: float, tally: StepTally) -> PairBatch:
         """Pairs of these numbers; where there are none, the first pair without weight, as all must take part."""
         own, weight = (numbers, weight) if numbers else ([0], 0.0)
         reference = torch.from_numpy(self.reference[:, own])
-        return collate_pairs([self.pairs[i] for i in own], reference, weight, self.device)
+        return collate_pairs([self.pairs[i] for i in own], reference, weight, self.device, tally.add)
 
     def _pair(self, draw: int) -> int:
         epoch, place = divmod(draw, len(self.pairs))
         return int(_order(self.seed, epoch, len(self.pairs))[place])
+
+    def objective(self, model: PreTrainedModel, batch: PairBatch) -> torch.Tensor:
+        """A part's share of the step's loss."""
+        policy = answer_log_probabilities(model, batch)
+        if batch.tally:
+            batch.tally(policy, batch)
+        return preference_losses(policy, batch.reference, batch.lengths, self.settings).sum() * batch.weight
 
 
 @functools.lru_cache(maxsize=2)
@@ -93,138 +108,113 @@ def _order(seed: int, epoch: int, num_pairs: int) -> NDArray[np.int64]:
     return random_generator(seed, "pairs", epoch).permutation(num_pairs)
 
 
-def own_parts(numbers: Sequence[int], pairs: Sequence[Pair], share: Share) -> list[list[int]]:
-    """A process's pairs in runs that are computed at once, those of similar length together.
-
-    Every process gets as many runs; the last ones may be empty.
-    """
-    ordered = sorted(numbers, key=lambda i: (pairs[i].tokens, i))
-    all_runs = [
-        _runs(ordered[rank :: share.processes], pairs, share.micro_batch_tokens) for rank in range(share.processes)
-    ]
-    own = all_runs[share.rank]
-    return own + [[] for _ in range(max(map(len, all_runs)) - len(own))]
-
-
-def _runs(numbers: Sequence[int], pairs: Sequence[Pair], tokens: int) -> list[list[int]]:
-    runs: list[list[int]] = []
-    room = 0
-    for number in numbers:
-        if pairs[number].tokens > room:
-            runs.append([])
-            room = tokens
-        runs[-1].append(number)
-        room -= pairs[number].tokens
-    return runs
-
-
 def run(settings: Dpo, context: StageContext) -> None:
-    """Train the newest model on the preference stage's pairs.
+    """Train the newest model on the preference stage's pairs, and on those of `preferences`.
 
     Raises:
-        ModelError: the model cannot be used, or training diverged.
-        DataError: a pair is malformed.
+        ModelError: the model cannot be used, training diverged, or chosen answers became too unlikely.
+        DataError: none of the rows of `preferences` can be used.
     """
     start = load_start(context)
     check_positions({"[dpo] max_sequence_tokens": settings.max_sequence_tokens}, start.model)
-    train_pairs, held_out = (_read(context, name, settings, start) for name in ("preferences", "held_out"))
+    halves = read_halves(settings, context)
+    chat = ChatFormat(start.tokenizer)
+    train_pairs, held_out = (_encode(context, name, half, settings, chat) for name, half in halves.items())
     with timed(context.timings, "reference_seconds"):
-        reference = _cached(context, start.model, "train", train_pairs)
-        before = _cached(context, start.model, "held_out", held_out)
+        reference = cached_log_probabilities(context, start.model, "train", train_pairs)
+        before = cached_log_probabilities(context, start.model, "held_out", held_out)
     tuned = tune(start, settings.adapter if train_pairs else None, context.seed)
     if train_pairs:
         batches = PairBatches(train_pairs, reference, settings, context.seed, start.model.device)
-
-        def objective(model: PreTrainedModel, batch: PairBatch) -> torch.Tensor:
-            losses = dpo_loss(answer_log_probabilities(model, batch), batch.reference, settings.beta)
-            return losses.sum() * batch.weight
-
-        phase = Phase("dpo", batches.steps, batches, objective, settings.optimiser, **tuned.rows)
-        train(start.model, [phase], context, Periodic("preference tuning", settings.checkpoint_every_steps))
+        phase = Phase("dpo", batches.steps, batches, batches.objective, settings.optimiser, **tuned.rows)
+        measuring = Measuring(settings, context, start.model, held_out[:SAMPLE_PAIRS], before[:, :SAMPLE_PAIRS])
+        train(start.model, [phase], context, measuring.periodic())
     else:
         StepLog(context.out / METRICS).keep_until(-1)
     after = log_probabilities_of(start.model, held_out, context.runtime) if train_pairs else before
     accuracy = compare_accuracy(held_out, before, after, trained=bool(train_pairs))
-    write_json(context.out / "preference_accuracy.json", accuracy)
+    fell = fall_sentence(accuracy["gained"], settings)
+    accuracy["sentence"] += f" {fell}." if fell else ""
+    if own_place().rank == 0:
+        write_json(context.out / "preference_accuracy.json", accuracy)
     tuned.finish(context)
 
 
-def _read(context: StageContext, name: str, settings: Dpo, start: Start) -> list[Pair]:
-    preferences = read_preferences(context.inputs["prefer"] / f"{name}.jsonl")
-    pairs, left_out = encode_pairs(preferences, ChatFormat(start.tokenizer), settings.max_sequence_tokens)
+@dataclass(frozen=True)
+class Measuring:
+    """Held-out pairs while a model is trained: a row of held_out.jsonl each time, and the guard of chosen answers."""
+
+    settings: Dpo
+    context: StageContext
+    model: PreTrainedModel
+    pairs: Sequence[Pair]
+    before: NDArray[np.float32]
+
+    def periodic(self) -> Periodic:
+        """What the loop does now and then."""
+        every = self.settings.checkpoint_every_steps
+        if not self.pairs:
+            return Periodic("preference tuning", every)
+        return Periodic("preference tuning", every, self._measure, self.settings.evaluate_every_steps, logs=[self._log])
+
+    @property
+    def _log(self) -> StepLog:
+        return StepLog(self.context.out / HELD_OUT)
+
+    def _measure(self, step: int) -> None:
+        row = from_first(lambda: self._row(step))  # in between only the first process has the weights
+        self._log.put(step, [row])
+        fell = fall_sentence(row["gained"], self.settings)
+        if fell and self.settings.on_chosen_fall == "stop":
+            raise ModelError(f"Preference tuning stopped after step {step}: {fell}")
+
+    def _row(self, step: int) -> dict[str, Any]:
+        now = log_probabilities_of(self.model, self.pairs, self.context.runtime, alone=True) if step else self.before
+        return held_out_row(self.pairs, self.before, now)
+
+
+def read_halves(settings: Dpo, context: StageContext) -> dict[str, list[Preference]]:
+    """Preferences to train on and held-out ones: those of the preference stage, then those of `preferences`.
+
+    A prompt of `preferences` is held out by a hash of its words, so all its pairs are.
+
+    Raises:
+        DataError: no row of `preferences` can be used.
+    """
+    halves: dict[str, list[Preference]] = {"preferences": [], "held_out": []}
+    folders = [context.inputs["prefer"]] if "prefer" in context.inputs else []
+    for name, half in halves.items():
+        for folder in folders:
+            half += read_preferences(folder / f"{name}.jsonl")[0]
+    good, bad = [], []
+    for path in context.files(settings.preferences):
+        found, broken = read_preferences(path)
+        good += found
+        bad += [_quarantine_row(path, line) for line in broken]
+    for preference in good:
+        is_apart = is_held_out(preference.prompt[-1].content, settings.held_out_share, context.seed)
+        halves["held_out" if is_apart else "preferences"].append(preference)
+    if own_place().rank == 0:
+        write_json_lines(context.out / "quarantine.jsonl", bad)
+    if settings.preferences:
+        context.counts["rows"] = {"read": len(good), "quarantined": len(bad)}
+        if not good:
+            raise DataError(
+                f"[dpo] preferences ({settings.preferences[0]}, ...) holds no usable pair: {len(bad)} bad rows"
+                f"{', the first: ' + bad[0]['where'] + ': ' + bad[0]['reason'] if bad else ''}. Expected rows with "
+                "prompt, chosen and rejected"
+            )
+    return halves
+
+
+def _quarantine_row(path: Path, line: str) -> dict[str, str]:
+    number, _, reason = line.removeprefix(f"{path}:").partition(": ")
+    return {"where": f"{path.name}:{number}", "reason": reason}
+
+
+def _encode(
+    context: StageContext, name: str, preferences: Sequence[Preference], settings: Dpo, chat: ChatFormat
+) -> list[Pair]:
+    pairs, left_out = encode_pairs(preferences, chat, settings.max_sequence_tokens)
     context.counts[name] = {"pairs": len(pairs), **{f"left out: {reason}": n for reason, n in left_out.items()}}
     return pairs
-
-
-def _cached(context: StageContext, model: PreTrainedModel, name: str, pairs: Sequence[Pair]) -> NDArray[np.float32]:
-    """Log-probabilities under the model as it came, (2, pairs); read from disk where they are of just these inputs."""
-    folder = context.inputs["model"] / MODEL
-    files = sorted(p for p in folder.iterdir() if p.suffix in (".safetensors", ".json"))
-    marks = [[p.name, file_fingerprint(p)] for p in files]
-    kind = str(context.runtime.torch_dtype())
-    key = fingerprint([marks, kind, [[p.prompt, p.chosen, p.rejected] for p in pairs]])
-    path: Path = context.out / f"reference.{name}.{key[:16]}.npy"
-    if not from_first(path.is_file):
-        found = log_probabilities_of(model, pairs, context.runtime)
-        if own_place().rank == 0:
-            with atomic_writer(path) as file:
-                np.save(file, found)
-        barrier()
-    cached: NDArray[np.float32] = np.load(path, allow_pickle=False)
-    return cached
-
-
-@torch.no_grad()
-def log_probabilities_of(model: PreTrainedModel, pairs: Sequence[Pair], runtime: Runtime) -> NDArray[np.float32]:
-    """Log-probabilities of the chosen and the rejected answers in nats, (2, pairs).
-
-    In the number type that training computes in, so that both round alike; each process does its share.
-    """
-    model.eval()
-    place, device = own_place(), model.device
-    found = torch.zeros(2, len(pairs), dtype=torch.float64, device=device)
-    share = Share(place.rank, place.processes, micro_batch_tokens(model, runtime, place.processes))
-    for own in own_parts(range(len(pairs)), pairs, share) if pairs else []:
-        if own:
-            batch = collate_pairs([pairs[i] for i in own], torch.zeros(2, len(own)), 0.0, device)
-            with computed_in(model, runtime.torch_dtype()):
-                values = answer_log_probabilities(model, batch)
-            found[:, torch.tensor(own, device=device)] = values.double()
-    return sum_tensor(found).float().cpu().numpy()
-
-
-def compare_accuracy(
-    pairs: Sequence[Pair], before: NDArray[np.float32], after: NDArray[np.float32], *, trained: bool
-) -> dict[str, Any]:
-    """Accuracies with 95 % Wilson intervals, and a sentence that says what they show and what not.
-
-    Args:
-        pairs: held-out pairs.
-        before: log-probabilities of both answers before training, (2, pairs).
-        after: the same after training.
-        trained: False where there was nothing to train on.
-    """
-    lengths = np.array([[len(p.chosen) for p in pairs], [len(p.rejected) for p in pairs]]).reshape(2, -1)
-    first, last = (_accuracy(values / lengths) for values in (before, after))
-    improved = bool(pairs) and last["value"] > first["value"]
-    return {"before": first, "after": last, "improved": improved, "sentence": _sentence(first, last, trained=trained)}
-
-
-def _accuracy(per_token: NDArray[np.floating[Any]]) -> dict[str, Any]:
-    n = per_token.shape[1]
-    right = int((per_token[0] > per_token[1]).sum())
-    low, high = wilson(right, n)
-    return {"value": right / n if n else None, "n": n, "low": low, "high": high}
-
-
-def _sentence(before: dict[str, Any], after: dict[str, Any], *, trained: bool) -> str:
-    if not trained:
-        return "There were no preference pairs to train on: the model is unchanged."
-    if not before["n"]:
-        return "There were no held-out preference pairs: whether training improved the model was not measured."
-    change = f"from {before['value']:.2f} to {after['value']:.2f} on {before['n']} held-out pairs"
-    if after["value"] <= before["value"]:
-        return f"Preference training did not improve the accuracy on held-out pairs ({change})."
-    if after["low"] <= before["value"]:
-        return f"The accuracy rose {change}, which is within chance: its 95 % interval holds the accuracy before."
-    return f"Preference training improved the accuracy {change}; its 95 % interval excludes the accuracy before."

@@ -1,12 +1,12 @@
 """Conversations in, the examples of supervised fine-tuning out, in training order.
 
 Judging exercises are mixed in, so that the model can judge its own answers in the preference stage; some conversations
-get their language's default system prompt; and in the last part single turns of one language are joined into longer
-dialogues (paper, section 5). All choices depend on the seed alone.
+get the system prompt of the policy or of their language; and in the last part single turns of one language are joined
+into longer dialogues (paper, section 5). All choices depend on the seed alone.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,15 +14,14 @@ import numpy as np
 from seallm.base.records import Conversation, Message
 from seallm.languages import load_language
 from seallm.model.chat_format import ChatFormat
-from seallm.model.judge_format import judging_exercise
-from seallm.recipe import Prefer
+from seallm.model.judge_format import ENGLISH, judging_exercise, load_template
 from seallm.recipe_training import Sft
 from seallm.train.conversations import Caps, balanced_epoch
 from seallm.train.draws import random_generator
 
 EXERCISE = "exercise"
 MAX_JOINED = 3  # single turns in one artificial dialogue
-CRITERIA: str = Prefer.model_fields["criteria"].default  # what the preference stage asks unless told otherwise
+CRITERIA = load_template(ENGLISH).criteria  # what the preference stage asks unless told otherwise
 
 
 @dataclass(frozen=True)
@@ -46,9 +45,21 @@ class Example:
 
 
 def draw_examples(
-    conversations: Sequence[Conversation], settings: Sft, chat_format: ChatFormat, seed: int
+    conversations: Sequence[Conversation],
+    settings: Sft,
+    chat_format: ChatFormat,
+    seed: int,
+    system_prompts: Mapping[str, str] | None = None,
 ) -> tuple[list[Example], list[Example]]:
-    """All examples of the stage in order: those before the multi-turn part, and those of it."""
+    """All examples of the stage in order: those before the multi-turn part, and those of it.
+
+    Args:
+        conversations: what to draw from.
+        settings: of the stage.
+        chat_format: counts the tokens of turns that are joined.
+        seed: decides every choice.
+        system_prompts: a policy's, by language, in place of the languages' own.
+    """
     labels = [(c.language, c.category) for c in conversations]
     caps = Caps(settings.max_language_share, settings.language_caps, settings.max_category_share)
     drawn: list[Example] = []
@@ -62,7 +73,8 @@ def draw_examples(
     late = round(settings.multi_turn_after * len(drawn))
     joined = join_turns(drawn[late:], chat_format, settings.sequence_tokens, seed)
     parts = (drawn[:late], joined)
-    first, last = (add_system_prompts(p, settings.system_prompt_share, seed, n) for n, p in enumerate(parts))
+    share, prompts = settings.system_prompt_share, system_prompts or {}
+    first, last = (add_system_prompts(part, share, seed, number, prompts) for number, part in enumerate(parts))
     return first, last
 
 
@@ -133,14 +145,26 @@ def _join(examples: list[Example | None], group: Sequence[int]) -> None:
         examples[group[-1]] = Example(messages, turns[0].language, categories, "joined")
 
 
-def add_system_prompts(examples: Sequence[Example], share: float, seed: int, part: int) -> list[Example]:
-    """Give a share of the examples the default system prompt of their language; those with one of their own keep it."""
+def add_system_prompts(
+    examples: Sequence[Example], share: float, seed: int, part: int, system_prompts: Mapping[str, str]
+) -> list[Example]:
+    """Give a share of the examples the system prompt of their language; those with one of their own keep it.
+
+    Args:
+        examples: in training order.
+        share: of them, drawn at random.
+        seed: of the draw.
+        part: number of the part of training that they belong to.
+        system_prompts: of a policy, by language; other languages have their default.
+    """
     draws = random_generator(seed, "system prompts", part).random(len(examples))
-    return [_with_system_prompt(e) if draw < share else e for e, draw in zip(examples, draws, strict=True)]
+    return [
+        _with_system_prompt(e, system_prompts) if draw < share else e for e, draw in zip(examples, draws, strict=True)
+    ]
 
 
-def _with_system_prompt(example: Example) -> Example:
+def _with_system_prompt(example: Example, system_prompts: Mapping[str, str]) -> Example:
     if example.kind == EXERCISE or example.messages[0].role == "system":
         return example
-    prompt = Message("system", load_language(example.language).system_prompt)
-    return replace(example, messages=(prompt, *example.messages))
+    prompt = system_prompts.get(example.language) or load_language(example.language).system_prompt
+    return replace(example, messages=(Message("system", prompt), *example.messages))

@@ -24,12 +24,13 @@ from seallm.base.artifacts import INSTRUCTIONS, StageContext
 from seallm.base.errors import DataError
 from seallm.base.records import Tier
 from seallm.model.chat_format import ChatFormat
+from seallm.policies.loading import load_policy
 from seallm.recipe_training import Hybrid
 from seallm.train.batches import TokenBatch, rows_per_step, step_batch
 from seallm.train.chat_rows import ChatRows
 from seallm.train.conversations import is_hybrid_part, load_conversations, write_used
 from seallm.train.draws import random_generator
-from seallm.train.examples import Example
+from seallm.train.examples import Example, add_system_prompts
 from seallm.train.inspector import Inspector
 from seallm.train.loop import Periodic, Phase, StepBatch, train
 from seallm.train.mixture import TextRows, make_rows, open_store
@@ -140,6 +141,9 @@ def pack_conversations(settings: Hybrid, context: StageContext, chat_format: Cha
         )
     rows = ChatRows()
     examples = [Example(c.messages, c.language, c.category) for c in used]
+    if settings.policy is not None:
+        prompts = load_policy(settings.policy, context.recipe_folder).system_prompts()
+        examples = add_system_prompts(examples, settings.system_prompt_share, context.seed, 0, prompts)
     if settings.conversation_share:
         rows.add(examples, chat_format, settings.sequence_tokens, context.seed, "chat.")
         rows.check(settings.sequence_tokens)

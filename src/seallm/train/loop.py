@@ -44,12 +44,14 @@ class StepBatch(Generic[Part]):
         tokens: tokens of the whole step, padding not counted.
         record: columns for metrics.jsonl.
         targets: tokens with a loss; None: all.
+        measured: more columns, known when all parts are computed; called by all processes.
     """
 
     parts: Callable[[Share], Iterable[Part]]
     tokens: int
     record: Mapping[str, Any]
     targets: int | None = None
+    measured: Callable[[], Mapping[str, Any]] | None = None
 
 
 @dataclass(frozen=True)
@@ -267,7 +269,8 @@ class _Work(Generic[Part]):
         if is_finite:
             self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)
-        row = {"loss": value if is_finite else None, "learning_rate": rate, **batch.record}
+        measured = batch.measured() if batch.measured else {}
+        row = {"loss": value if is_finite else None, "learning_rate": rate, **batch.record, **measured}
         return row, batch, written == self._share.processes
 
 

@@ -11,7 +11,6 @@ Shapes: N positions, H hidden size, V vocabulary.
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from transformers import PreTrainedModel
 
 from seallm.base.errors import ModelError
@@ -150,18 +149,6 @@ def next_token_loss(model: PreTrainedModel, batch: TokenBatch) -> torch.Tensor:
     ).last_hidden_state  # (B, T, H)
     states, targets = hidden.flatten(0, 1)[batch.places], batch.targets.flatten()[batch.places]
     return cross_entropy_sum(states, model.get_output_embeddings().weight, targets) / max(batch.loss_tokens, 1)
-
-
-def dpo_loss(policy: torch.Tensor, reference: torch.Tensor, beta: float) -> torch.Tensor:
-    """Direct preference optimisation (Rafailov et al. 2023, eq. 7), one loss for each pair, in nats.
-
-    Args:
-        policy: log-probabilities of the chosen and the rejected answers under the model, (2, pairs).
-        reference: the same under the reference model, (2, pairs).
-        beta: strength of the pull towards the reference.
-    """
-    gained = policy - reference
-    return -F.logsigmoid(beta * (gained[0] - gained[1]))
 
 
 @torch.no_grad()

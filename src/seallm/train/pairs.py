@@ -9,7 +9,7 @@ the prompt at the same position, so each one's log-probability is that of a forw
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +20,7 @@ from seallm.base.records import Preference
 from seallm.model.chat_format import ChatFormat
 from seallm.train.objectives import log_probabilities
 from seallm.train.packing import pack_whole
+from seallm.train.processes import Share
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class Pair:
     prompt: list[int]
     chosen: list[int]
     rejected: list[int]
+    language: str = ""
 
     @property
     def tokens(self) -> int:
@@ -48,7 +50,10 @@ class PairBatch:
         targets: the answer tokens, (N,).
         answers: the answer that each token belongs to, (N,): p for chosen, P + p for rejected.
         reference: log-probabilities of the answers under the reference model, (2, P).
+        lengths: tokens of the answers, (2, P).
+        languages: of the pairs, P of them.
         weight: of each loss in the step's mean: 1 / pairs of the step, or 0 where the batch only keeps company.
+        tally: is told the log-probabilities of the answers, (2, P).
     """
 
     input_ids: torch.Tensor
@@ -58,7 +63,13 @@ class PairBatch:
     targets: torch.Tensor
     answers: torch.Tensor
     reference: torch.Tensor
+    lengths: torch.Tensor
+    languages: tuple[str, ...]
     weight: float
+    tally: "Tally | None" = None
+
+
+Tally = Callable[[torch.Tensor, PairBatch], None]
 
 
 def encode_pairs(
@@ -69,7 +80,7 @@ def encode_pairs(
     for preference in preferences:
         prompt = chat_format.prompt_ids(preference.prompt)
         chosen, rejected = (chat_format.answer_ids(a[-1].content) for a in (preference.chosen, preference.rejected))
-        pair = Pair(prompt, chosen, rejected)
+        pair = Pair(prompt, chosen, rejected, preference.language)
         if pair.tokens > max_tokens:
             left_out["longer than max_sequence_tokens"] += 1
         elif chosen == rejected:
@@ -79,7 +90,9 @@ def encode_pairs(
     return pairs, left_out
 
 
-def collate_pairs(pairs: Sequence[Pair], reference: torch.Tensor, weight: float, device: torch.device) -> PairBatch:
+def collate_pairs(
+    pairs: Sequence[Pair], reference: torch.Tensor, weight: float, device: torch.device, tally: Tally | None = None
+) -> PairBatch:
     """Pack pairs into rows as long as the longest of them."""
     width = max(pair.tokens for pair in pairs)
     rows = pack_whole([pair.tokens for pair in pairs], width)
@@ -114,7 +127,10 @@ def collate_pairs(pairs: Sequence[Pair], reference: torch.Tensor, weight: float,
         targets=torch.tensor(targets, device=device),
         answers=torch.tensor(answers, device=device),
         reference=reference.to(device),
+        lengths=torch.tensor([[len(p.chosen) for p in pairs], [len(p.rejected) for p in pairs]], device=device),
+        languages=tuple(pair.language for pair in pairs),
         weight=weight,
+        tally=tally,
     )
 
 
@@ -135,3 +151,28 @@ def answer_log_probabilities(model: PreTrainedModel, batch: PairBatch) -> torch.
     )  # (N,)
     sums = torch.zeros(batch.reference.numel(), dtype=found.dtype, device=found.device)
     return sums.index_add(0, batch.answers, found).view(2, -1)
+
+
+def own_parts(numbers: Sequence[int], pairs: Sequence[Pair], share: Share) -> list[list[int]]:
+    """A process's pairs in runs that are computed at once, those of similar length together.
+
+    Every process gets as many runs; the last ones may be empty.
+    """
+    ordered = sorted(numbers, key=lambda i: (pairs[i].tokens, i))
+    all_runs = [
+        _runs(ordered[rank :: share.processes], pairs, share.micro_batch_tokens) for rank in range(share.processes)
+    ]
+    own = all_runs[share.rank]
+    return own + [[] for _ in range(max(map(len, all_runs)) - len(own))]
+
+
+def _runs(numbers: Sequence[int], pairs: Sequence[Pair], tokens: int) -> list[list[int]]:
+    runs: list[list[int]] = []
+    room = 0
+    for number in numbers:
+        if pairs[number].tokens > room:
+            runs.append([])
+            room = tokens
+        runs[-1].append(number)
+        room -= pairs[number].tokens
+    return runs

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from seallm.base.artifacts import StageContext
 from seallm.base.records import Conversation
 from seallm.model.chat_format import ChatFormat
+from seallm.policies.loading import load_policy
 from seallm.recipe_training import Sft
 from seallm.train.adapters import tune
 from seallm.train.batches import rows_per_step
@@ -55,7 +56,9 @@ def pack_examples(
 ) -> ChatRows:
     """Rows of all examples of the stage, in order."""
     rows = ChatRows()
-    for part in draw_examples(conversations, settings, chat_format, context.seed):
+    policy = load_policy(settings.policy, context.recipe_folder) if settings.policy is not None else None
+    prompts = policy.system_prompts() if policy is not None else None
+    for part in draw_examples(conversations, settings, chat_format, context.seed, prompts):
         rows.add(part, chat_format, settings.sequence_tokens, context.seed)
     rows.check(settings.sequence_tokens)
     context.counts["examples"] = dict(sorted(rows.counts.items()))

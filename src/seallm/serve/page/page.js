@@ -1,14 +1,12 @@
 // The chat page: keeps a conversation, sends it to /v1/chat/completions, and shows the answer while it arrives.
 // Whatever a person or the model wrote goes into the page as text nodes only, never as markup.
 
+import { languageOf } from "./scripts.js";
+
 const find = (id) => document.getElementById(id);
 const [main, turnList, welcome, composer] = ["scroll", "turns", "welcome", "composer"].map(find);
 const [message, send, stop, settings] = ["message", "send", "stop", "settings"].map(find);
 const FULL_SHARE = 0.75; // of the model's positions: beyond it the oldest exchange is no longer sent
-const SCRIPTS = [
-  ["th", /\p{Script=Thai}/gu], ["lo", /\p{Script=Lao}/gu], ["km", /\p{Script=Khmer}/gu],
-  ["my", /\p{Script=Myanmar}/gu], ["zh", /\p{Script=Han}/gu],
-];
 
 // Everything that outlives a reload of the tab: {role, content, note} a turn, and the number of turns no longer sent.
 const state = { turns: [], forgotten: 0, system: "", temperature: 0.7, key: "", ...saved() };
@@ -30,13 +28,6 @@ function save() {
   } catch (error) {
     console.warn("this conversation will not outlive the tab:", error.name);
   }
-}
-
-// The language whose script has most of a text's letters; "" for Latin and mixtures without any of these scripts.
-function languageOf(text) {
-  const counts = SCRIPTS.map(([code, script]) => [text.match(script)?.length ?? 0, code]);
-  const [count, code] = counts.reduce((best, other) => (other[0] > best[0] ? other : best));
-  return count ? code : "";
 }
 
 function setText(element, text) {

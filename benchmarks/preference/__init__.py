@@ -1,0 +1,1 @@
+"""What self-preferencing costs and what it can tell, measured."""

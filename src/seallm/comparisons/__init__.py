@@ -1,0 +1,1 @@
+"""Judgements of people or models in; scores, win rates, agreement and their intervals out. Needs numpy alone."""

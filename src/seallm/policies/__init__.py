@@ -1,0 +1,1 @@
+"""Policy packs: how an assistant should behave in a country or an organisation, as data."""

@@ -1,0 +1,79 @@
+"""The verb `seallm serve MODEL`: options in, a running server out."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from seallm.base.errors import DataError
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+
+@app.command(epilog="Example: seallm serve runs/quickstart --port 8000")
+def serve(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A run, a stage of a run, or a Hugging Face folder")],
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on.")] = 8000,
+    api_key: Annotated[str | None, typer.Option(envvar="SEALLM_API_KEY", help="Clients must send it.")] = None,
+    api_key_file: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The key is this file's first line; it shows nowhere.")
+    ] = None,
+    engine: Annotated[
+        Literal["own", "vllm", "llama.cpp"], typer.Option(help="What computes; the last two are extras.")
+    ] = "own",
+    device: Annotated[Literal["cpu", "cuda"] | None, typer.Option(help="Absent: a GPU where there is one.")] = None,
+    dtype: Annotated[
+        Literal["float32", "bfloat16"] | None, typer.Option(help="Absent: float32 on a CPU, bfloat16 on a GPU.")
+    ] = None,
+    max_rows: Annotated[
+        int | None, typer.Option(min=1, help="Answers made at once; absent: 16 on a CPU, 64 on a GPU.")
+    ] = None,
+    cache_gib: Annotated[
+        float | None, typer.Option(min=0, help="Memory for their keys and values; absent: 2, or 40 % of the GPU's.")
+    ] = None,
+    prefix_gib: Annotated[
+        float | None,
+        typer.Option(min=0, help="Memory for those of earlier turns and prompts; absent: 1, or 20 % of the GPU's."),
+    ] = None,
+    queue: Annotated[int, typer.Option(min=0, help="Requests that may wait; more are told to come back.")] = 64,
+    timeout: Annotated[float, typer.Option(min=1, help="Seconds for a request, waiting included.")] = 300,
+    max_prompt_tokens: Annotated[
+        int | None, typer.Option(min=1, help="Longest prompt; absent: what the model has positions for.")
+    ] = None,
+    base: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Base model whose tokens are counted beside; absent: the run's.")
+    ] = None,
+    policy: Annotated[str | None, typer.Option(metavar="NAME", help="Policy pack whose system prompt is used.")] = None,
+    allow_system: Annotated[
+        bool, typer.Option("--allow-system", help="A client's system prompt replaces the policy's; else it is added.")
+    ] = False,
+    log_prompts: Annotated[bool, typer.Option("--log-prompts", help="Write prompts to the log.")] = False,
+) -> None:
+    """Serve an OpenAI-shaped API and a chat page."""
+    if allow_system and policy is None:
+        raise typer.BadParameter("--allow-system goes with --policy; without a policy clients choose their prompt")
+    from seallm.serve import http
+    from seallm.serve.loading import EngineSettings
+    from seallm.serve.system_prompt import served_policy
+
+    how = EngineSettings(engine, device, dtype, max_rows, cache_gib, prefix_gib, queue)
+    settings = http.ServerSettings(
+        request_seconds=timeout,
+        max_prompt_tokens=max_prompt_tokens,
+        logs_prompts=log_prompts,
+        policy=None if policy is None else served_policy(policy, allow_system=allow_system),
+    )
+    http.serve(model, http.Address(host, port, _key(api_key, api_key_file)), settings, how, base)
+
+
+def _key(given: str | None, file: Path | None) -> str | None:
+    if file is None:
+        return given
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"--api-key-file {file} cannot be read ({type(error).__name__})") from None
+    if not lines or not lines[0].strip():
+        raise DataError(f"--api-key-file {file} has no key; expected one on its first line")
+    return lines[0].strip()
