@@ -106,6 +106,45 @@ def test_missing_data_are_told_and_the_rest_goes_on(models: Path, tmp_path: Path
     assert found["missing"][0]["what"] in (tmp_path / "figures" / "report.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "quiz.th.jsonl is empty; expected at least one row"),
+        ('{"question": "Which?", "choices": ["a", "b"]}', "quiz.th.jsonl:1: 'answer' is None"),
+        ('{"question": "Which?", "choices": ["a", "b"], "answer": 2}', "quiz.th.jsonl:1: 'answer' is 2; expected"),
+        ('{"question": ', "quiz.th.jsonl:1: not a JSON object"),
+    ],
+)
+def test_a_malformed_data_set_is_told_and_the_rest_goes_on(
+    models: Path, tmp_path: Path, content: str, message: str
+) -> None:
+    row = {"question": "Which?", "choices": ["a", "b"], "answer": 0}
+    (tmp_path / "quiz.lo.jsonl").write_text(json.dumps(row) + "\n", encoding="utf-8")
+    (tmp_path / "quiz.th.jsonl").write_text(content, encoding="utf-8")
+    out = tmp_path / "figures"
+    result = call(models / "plain", "--tasks", "quiz_th", "quiz_lo", "--data", tmp_path, "--out", out)
+    assert result.exit_code == 0, result.output
+    assert {row["language"] for row in report(out)["rows"]} == {"lo"}
+    assert message in report(out)["missing"][0]["what"]
+    assert message in " ".join(result.output.split())
+
+
+def test_prompts_that_are_too_long_are_counted_and_so_are_cut_questions(models: Path, tmp_path: Path) -> None:
+    """The first row fits; the second loses its examples alone, the third a part of its own question."""
+    texts = ["Rain falls. " * 12, "Rain falls. " * 30, "Rain falls. " * 200]
+    rows = [{"context": text, "question": "What falls?", "answers": ["Rain"]} for text in texts]
+    (tmp_path / "xquad.en.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    out = tmp_path / "figures"
+    result = call(models / "plain", "--tasks", "xquad_en", "--data", tmp_path, "--out", out, "--shots", 1)
+    assert result.exit_code == 0, result.output
+    found = report(out)
+    assert found["rows"][0]["n"] == 3
+    assert (found["prompts_cut"], found["questions_cut"]) == (3, 1)
+    table = (out / "report.md").read_text(encoding="utf-8")
+    assert "3 prompts were too long for a model and lost their beginning." in table
+    assert "Of 1 of them a part of the question itself" in table
+
+
 def test_published_figures_stand_beside(models: Path, tmp_path: Path) -> None:
     row = {
         "question_text": "Which?",
@@ -146,6 +185,46 @@ def test_a_file_to_submit(models: Path, tmp_path: Path) -> None:
         assert {line.split(",")[1] for line in lines[1:]} <= {"A", "B"}
 
 
+@pytest.mark.slow
+def test_two_processes_find_what_one_finds(models: Path, tmp_path: Path) -> None:
+    found = []
+    for processes in (1, 2):
+        out = tmp_path / str(processes)
+        options = ["--tasks", "xcopa", "quiz_en", "--limit", 6, "--out", out, "--processes", processes]
+        result = call(models / "plain", models / "chat", *options)
+        assert result.exit_code == 0, result.output
+        parts = {part.name: json.loads(part.read_text(encoding="utf-8")) for part in (out / "parts").iterdir()}
+        found.append((parts, report(out)["rows"]))
+    assert len(found[0][0]) == 2 * 5
+    assert found[0] == found[1]
+
+
+def test_any_text_and_the_cost_of_a_meaning(models: Path, tmp_path: Path) -> None:
+    """Without any benchmark: bits per byte of each language, and what the same sentences cost."""
+    (tmp_path / "news.th.txt").write_text("สวัสดีครับ\nวันนี้อากาศดี", encoding="utf-8")
+    row = {"text": "Good morning. " * 3, "language": "en"}
+    (tmp_path / "mixed.jsonl").write_text((json.dumps(row) + "\n") * 3, encoding="utf-8")
+    (tmp_path / "pairs").mkdir()
+    for code, lines in {"en": "Good morning.\nIt rains.\n", "th": "สวัสดีตอนเช้า\nฝนตก\n"}.items():
+        (tmp_path / "pairs" / f"{code}.txt").write_text(lines, encoding="utf-8")
+    out = tmp_path / "figures"
+    options = ["--text", tmp_path / "news.th.txt", tmp_path / "mixed.jsonl", "--parallel", tmp_path / "pairs"]
+    result = call(models / "plain", *options, "--out", out, "--limit", 2)
+    assert result.exit_code == 0, result.output
+    rows = {(r["task"], r["language"], r["metric"]): r for r in report(out)["rows"]}
+    assert [(key[1], row["n"]) for key, row in rows.items() if key[0] == "text"] == [("en", 2), ("th", 1)]
+    assert all(0 < rows["text", code, "bits_per_byte"]["value"] < 30 for code in ("en", "th"))
+    for metric in ("bits_per_byte", "tokens_relative_to_english", "tokens_a_sentence", "seconds_to_write"):
+        for code in ("en", "th"):
+            row = rows["parallel", code, metric]
+            assert 0 < row["low"] <= row["value"] <= row["high"]
+    ratio = rows["parallel", "th", "seconds_to_write"]["value"] / rows["parallel", "en", "seconds_to_write"]["value"]
+    assert ratio == pytest.approx(rows["parallel", "th", "tokens_relative_to_english"]["value"])
+    nothing = call(models / "plain", "--out", out)
+    assert isinstance(nothing.exception, RecipeError)
+    assert "Nothing to measure" in str(nothing.exception)
+
+
 def test_mistakes_are_one_line(models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     cases = [
@@ -176,7 +255,7 @@ def test_prompts_of_safety_tasks_are_shown_on_wish_alone(models: Path, tmp_path:
     data.mkdir()
     rows = [{"prompt": f"SECRET{n} {kind}", "language": "en", "kind": kind} for n in range(2) for kind in KINDS]
     (data / "policy.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    options = ["--tasks", "policy_en", "policy_en_harmless", "--data", data, "--out", tmp_path / "figures"]
+    options = ["--tasks", "policy", "--data", data, "--out", tmp_path / "figures"]
     result = call(models / "chat", *options)
     assert result.exit_code == 0, result.output
     found = report(tmp_path / "figures")
@@ -185,6 +264,7 @@ def test_prompts_of_safety_tasks_are_shown_on_wish_alone(models: Path, tmp_path:
         ("policy", "unsafe_rate", 2),
         ("policy", "over_refusal_rate", 2),
     }
+    assert len(found["missing"]) == 18  # the pack is in one language; the others are told, and the rest goes on
     files = [file for file in (tmp_path / "figures").rglob("*") if file.is_file()]
     assert tmp_path / "figures" / "safety.svg" in files
     assert not [file for file in files if b"SECRET" in file.read_bytes()]
@@ -192,7 +272,7 @@ def test_prompts_of_safety_tasks_are_shown_on_wish_alone(models: Path, tmp_path:
     assert shown.exit_code == 0, shown.output
     found = report(tmp_path / "figures")
     assert {row["prompt"] for row in found["safety_answers"]} == {row["prompt"] for row in rows}
-    assert sum(found["safety_judge"].values()) == 4
+    assert sum(found["safety_judge"]["verdicts"].values()) == 4
     assert "SECRET" not in (tmp_path / "figures" / "report.md").read_text(encoding="utf-8")
 
 

@@ -52,7 +52,8 @@ def test_seeds_and_tests_are_what_other_stages_read(folder: Path) -> None:
     good, bad = read_conversations(folder / "a" / "seeds.jsonl")
     assert (len(good), bad) == (7, [])
     assert "1 harmful and 2 harmless prompts" in call("tests", "house", "--out", "tests.jsonl").output
-    assert len(read_safety_prompts([folder / "tests.jsonl"], ["en"])) == 3
+    found = read_safety_prompts([folder / "tests.jsonl"], ["en"])
+    assert [prompt.refusals for prompt in found] == [("not in this house",)] * 3
 
 
 def test_languages_are_chosen_among_those_of_the_pack(folder: Path) -> None:

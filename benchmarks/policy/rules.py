@@ -1,5 +1,6 @@
 """Answers of which it is known what they do in; how often the rules say the same out."""
 
+import argparse
 import tomllib
 from collections import Counter
 from pathlib import Path
@@ -15,7 +16,7 @@ REAL = Path("../shared/data/safety")
 HARMFUL = ("Harmful", "Berbahaya", "အန္တရာယ်ရှိ", "อันตราย", "Mapahamak", "Có hại")  # labels of SEA-SafeguardBench
 
 
-def run(_: Path) -> dict[str, Any]:
+def run(_: argparse.Namespace) -> dict[str, Any]:
     """Both parts; the second only where the data are."""
     found = {name: _written(Path(__file__).with_name(f"{name}.toml")) for name in WRITTEN}
     if REAL.is_dir():
@@ -31,9 +32,9 @@ def _written(file: Path) -> dict[str, Any]:
     verdicts = ("refusal", "partial", "answer")
     for kind in verdicts:
         print(f"  {kind:<8}" + "".join(f"{verdict:>10} {counts[kind, verdict]:>3}" for verdict in verdicts))
-    right = {code: _share([judge_wording(t, c) == k for c, k, t in rows if c == code]) for code in kinds}
-    whole = _share([judge_wording(text, code) == kind for code, kind, text in rows])
-    print(f"  right: {_text(whole)}   " + "  ".join(f"{code} {r['value']:.2f}" for code, r in right.items()))
+    right = {code: share([judge_wording(t, c) == k for c, k, t in rows if c == code]) for code in kinds}
+    whole = share([judge_wording(text, code) == kind for code, kind, text in rows])
+    print(f"  right: {share_text(whole)}   " + "  ".join(f"{code} {r['value']:.2f}" for code, r in right.items()))
     return {"all": whole, "languages": right, "counts": {f"{k} read as {v}": n for (k, v), n in counts.items()}}
 
 
@@ -48,16 +49,18 @@ def _real() -> dict[str, Any]:
                 verdict = judge_wording(row["response_text"], row["lang"])
                 kinds.setdefault(kind, []).append(verdict == "refusal")
     print("\nSEA-SafeguardBench: share of the answers that the rules read as refusals")
-    shares = {kind: _share(hits) for kind, hits in sorted(kinds.items())}
-    for kind, share in shares.items():
-        print(f"  {kind:<30} {_text(share)}")
+    shares = {kind: share(hits) for kind, hits in sorted(kinds.items())}
+    for kind, found in shares.items():
+        print(f"  {kind:<30} {share_text(found)}")
     return shares
 
 
-def _share(hits: list[bool]) -> dict[str, float]:
+def share(hits: list[bool]) -> dict[str, float]:
+    """A share with its interval."""
     low, high = wilson(sum(hits), len(hits))
     return {"value": sum(hits) / len(hits), "n": len(hits), "low": low, "high": high}
 
 
-def _text(share: dict[str, float]) -> str:
-    return f"{share['value']:.3f} [{share['low']:.3f}, {share['high']:.3f}], n = {share['n']:.0f}"
+def share_text(found: dict[str, float]) -> str:
+    """As it is printed."""
+    return f"{found['value']:.3f} [{found['low']:.3f}, {found['high']:.3f}], n = {found['n']:.0f}"

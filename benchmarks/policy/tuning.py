@@ -1,5 +1,6 @@
 """The quickstart's model with and without the default pack in fine-tuning, on prompts never trained on."""
 
+import argparse
 import json
 import shutil
 from collections.abc import Sequence
@@ -27,9 +28,9 @@ METRICS = ("refusal_rate", "unsafe_rate", "over_refusal_rate")
 SETTINGS = ("compute.threads=1", "sft.epochs=6.0")
 
 
-def run(out: Path) -> dict[str, Any]:
+def run(arguments: argparse.Namespace) -> dict[str, Any]:
     """Train what is missing, measure, print."""
-    folder = (out / "policy").resolve()
+    folder: Path = (arguments.out / "policy").resolve()
     folder.mkdir(parents=True, exist_ok=True)
     policy = load_policy("default", RECIPE.parent)
     write_conversations(folder / "seeds.jsonl", seed_conversations(policy))

@@ -15,10 +15,39 @@ if TYPE_CHECKING:
     from seallm.endpoints.settings import EndpointSettings
     from seallm.evaluate.candidates import Candidate
     from seallm.evaluate.safety_judge import Ask
-    from seallm.recipe import Recipe
+    from seallm.recipe import Compute, Evaluate
 
 VLLM = "vllm:"
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+_PLACES = "Runs, stages of runs, Hugging Face folders, hub ids; vllm:FOLDER; http://host/v1#model."
+_KEPT = "Where servers' answers are kept; absent: $SEALLM_ANSWERS or ~/.cache/seallm."
+_TEXTS = "Files or folders of any text: bits per byte of each language."
+_PARALLEL = "Folder of aligned sentences (test.LANGUAGE.txt): bits, tokens and seconds for the same meaning."
+
+Models = Annotated[list[str], typer.Argument(metavar="MODEL ...", help=_PLACES)]
+Out = Annotated[Path, typer.Option(metavar="DIR", help="Folder of the report; finished figures in it are kept.")]
+TaskNames = Annotated[list[str] | None, typer.Option(metavar="NAME ...", help="Groups or tasks: xcopa, xcopa_th.")]
+Data = Annotated[str, typer.Option(metavar="DIR", help="Folder of the data files.")]
+Texts = Annotated[list[Path] | None, typer.Option("--text", metavar="PATH ...", help=_TEXTS)]
+Parallel = Annotated[str | None, typer.Option(metavar="DIR", help=_PARALLEL)]
+Languages = Annotated[str | None, typer.Option(metavar="CODES", help="As en,th; absent: all.")]
+Limit = Annotated[int | None, typer.Option(min=1, help="Examples a task; absent: all.")]
+Shots = Annotated[int | None, typer.Option(min=0, help="Examples before each question; absent: as published.")]
+Folders = Annotated[list[Path] | None, typer.Option("--task-folder", metavar="DIR ...", help="Your own task files.")]
+Chat = Annotated[bool | None, typer.Option("--chat/--plain", help="Form of the prompts; absent: as suits each model.")]
+Compare = Annotated[
+    list[str] | None, typer.Option(metavar="NAME ...", help="Published figures: seallms, or a TOML file.")
+]
+SafetyJudge = Annotated[str | None, typer.Option(metavar="MODEL", help="Also judges answers to safety tasks.")]
+ShowPrompts = Annotated[bool, typer.Option("--show-prompts", help="Show prompts and answers of safety tasks.")]
+Processes = Annotated[int, typer.Option(min=1, help="Processes that share the work; on GPUs, one for each.")]
+Key = Annotated[str, typer.Option(metavar="SOURCE", help="Where a server's key is: env:NAME or file:PATH.")]
+Concurrent = Annotated[int, typer.Option(min=1, help="Calls to a server under way at once.")]
+Answers = Annotated[Path | None, typer.Option(metavar="DIR", help=_KEPT)]
+Overrides = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting of [evaluate]: batch_sequences=8.")
+]
 
 
 @app.command(
@@ -26,91 +55,75 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
     epilog="Example: seallm evaluate runs/quickstart models/Qwen --tasks xcopa xquad --data bench --out figures",
 )
 def evaluate(
-    models: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="MODEL ...",
-            help="Runs, stages of runs, Hugging Face folders, hub ids; vllm:FOLDER; http://host/v1#model.",
-        ),
-    ],
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the report; finished figures in it are kept.")],
-    tasks: Annotated[list[str], typer.Option(metavar="NAME ...", help="Groups or single tasks: xcopa, xcopa_th.")],
-    data: Annotated[str, typer.Option(metavar="DIR", help="Folder of the data files.")] = "sample:bench",
-    languages: Annotated[str | None, typer.Option(metavar="CODES", help="As en,th; absent: all.")] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Examples a task; absent: all.")] = None,
-    shots: Annotated[
-        int | None, typer.Option(min=0, help="Examples before each question; absent: as the benchmark is published.")
-    ] = None,
-    task_folders: Annotated[
-        list[Path] | None, typer.Option("--task-folder", metavar="DIR ...", help="Folders with task files of your own.")
-    ] = None,
-    chat: Annotated[
-        bool | None, typer.Option("--chat/--plain", help="Form of the prompts; absent: chat for chat models.")
-    ] = None,
-    compare: Annotated[
-        list[str] | None, typer.Option(metavar="NAME ...", help="Published figures: seallms, or a TOML file of yours.")
-    ] = None,
-    safety_judge: Annotated[
-        str | None, typer.Option(metavar="MODEL", help="Also judges answers to safety tasks: a folder, vllm:, http://.")
-    ] = None,
-    show_prompts: Annotated[
-        bool, typer.Option("--show-prompts", help="Put prompts and answers of safety tasks into report.json.")
-    ] = False,
-    key: Annotated[
-        str, typer.Option(metavar="SOURCE", help="Where a server's key is: env:NAME or file:PATH.")
-    ] = "env:SEALLM_ENDPOINT_KEY",
-    concurrent: Annotated[int, typer.Option(min=1, help="Calls to a server under way at once.")] = 16,
-    answers: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR", help="Where servers' answers are kept; absent: $SEALLM_ANSWERS or ~/.cache/seallm."
-        ),
-    ] = None,
-    overrides: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting of [evaluate]: batch_sequences=8.")
-    ] = None,
+    models: Models,
+    out: Out,
+    tasks: TaskNames = None,
+    data: Data = "sample:bench",
+    texts: Texts = None,
+    parallel: Parallel = None,
+    languages: Languages = None,
+    limit: Limit = None,
+    shots: Shots = None,
+    task_folders: Folders = None,
+    chat: Chat = None,
+    compare: Compare = None,
+    safety_judge: SafetyJudge = None,
+    show_prompts: ShowPrompts = False,
+    processes: Processes = 1,
+    key: Key = "env:SEALLM_ENDPOINT_KEY",
+    concurrent: Concurrent = 16,
+    answers: Answers = None,
+    overrides: Overrides = None,
 ) -> None:
     """Measure models on local benchmark files: every figure with n and a 95 % interval."""
     from rich.console import Console
 
-    from seallm.base.files import resolve_path
     from seallm.endpoints.answer_cache import default_folder
     from seallm.endpoints.settings import EndpointSettings
     from seallm.evaluate.alone import Extras, evaluate_models
+    from seallm.evaluate.measuring import Work
     from seallm.plan import make_runtime
 
     server = EndpointSettings(concurrent_calls=concurrent, answers=answers or default_folder())
     candidates = _candidates(models, server, key)
-    values = {"shots": shots, "tasks": tasks, "data": str(resolve_path(data, Path.cwd())), "limit": limit}
-    recipe = _recipe(values, languages, overrides or ())
-    settings = recipe.evaluate
-    assert settings is not None
-    own = [str(resolve_path(str(folder), Path.cwd())) for folder in [*(task_folders or ()), *settings.task_folders]]
-    settings = settings.model_copy(update={"task_folders": own})
-    report = evaluate_models(
-        candidates,
+    wanted = {"shots": shots, "tasks": tasks or [], "data": data, "limit": limit, "parallel": parallel}
+    settings, compute = _settings(wanted, languages, task_folders or (), overrides or (), processes)
+    work = Work(
+        tuple(candidates),
         settings,
-        languages.split(",") if languages else None,
+        tuple(languages.split(",")) if languages else None,
         out.resolve(),
-        make_runtime(recipe.compute),
-        chat=chat,
-        extras=Extras(compare or (), _safety_judge(safety_judge, out, make_runtime(recipe.compute)), show_prompts),
+        make_runtime(compute),
+        tuple(path.expanduser().resolve() for path in texts or ()),
+        chat,
     )
+    extras = Extras(compare or (), _safety_judge(safety_judge, out, work.runtime), show_prompts)
+    report = evaluate_models(work, extras=extras, processes=processes)
     _show(report, out, Console())
 
 
-def _recipe(values: dict[str, Any], languages: str | None, overrides: Sequence[str]) -> "Recipe":
-    """A recipe with a section [evaluate] alone, checked."""
+def _settings(
+    wanted: dict[str, Any], languages: str | None, folders: Sequence[Path], overrides: Sequence[str], processes: int
+) -> "tuple[Evaluate, Compute]":
+    """The section [evaluate] that the options stand for, with absolute paths; and [compute] of one process."""
+    from seallm.base.files import resolve_path
     from seallm.languages import known_languages
     from seallm.recipe_file import check_recipe
 
-    whole = {
+    here = Path.cwd()
+    paths = {key: str(resolve_path(wanted[key], here)) for key in ("data", "parallel") if wanted[key] is not None}
+    values: dict[str, Any] = {
         "name": "evaluate",
         "languages": languages.split(",") if languages else list(known_languages()),
         "base": {"model": "none"},  # a recipe has one; nothing here reads it
-        "evaluate": values,
+        "compute": {"processes": processes},
+        "evaluate": {**wanted, **paths},
     }
-    return check_recipe(whole, [f"evaluate.{o}" for o in overrides], Path.cwd() / "seallm evaluate")
+    recipe = check_recipe(values, [f"evaluate.{override}" for override in overrides], here / "seallm evaluate")
+    settings = recipe.evaluate
+    assert settings is not None
+    own = [str(resolve_path(str(folder), here)) for folder in [*folders, *settings.task_folders]]
+    return settings.model_copy(update={"task_folders": own}), recipe.compute
 
 
 def _safety_judge(place: str | None, out: Path, runtime: "Runtime") -> "Ask | None":
@@ -179,4 +192,4 @@ def _show(report: dict[str, Any], out: Path, console: "Console") -> None:
         console.print(note, highlight=False, soft_wrap=True, markup=False)
     for what in dict.fromkeys(entry["what"] for entry in report["missing"]):
         console.print(f"without data: {what}", highlight=False, soft_wrap=True, markup=False)
-    console.print(f"Written to {out / 'report.json'} and {out / 'report.md'}", highlight=False, soft_wrap=True)
+    console.print(f"Written to {out / 'report.html'}, report.md and report.json", highlight=False, soft_wrap=True)

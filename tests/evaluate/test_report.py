@@ -87,11 +87,20 @@ def test_shows_every_section(page: Page) -> None:
     for wanted in (
         "Knowledge quiz",
         "XCOPA",
-        "NTREX, from English",
+        "NTREX from English",
         "round trip exact",
         "prefers the longer answer",
+        "Safety against helpfulness",
     ):
         assert wanted in page.text()
+
+
+def test_safety_stands_against_helpfulness(made: tuple[str, dict[str, Any]]) -> None:
+    """One point a model with its interval, and one dot a language."""
+    drawn = made[0].split('class="safety-map"')[1].split("</svg>")[0]
+    assert drawn.count('class="point"') == 2
+    assert drawn.count('class="interval"') == 4
+    assert drawn.count('class="dot"') == 2 * len(made[1]["languages"])
 
 
 def test_headline_says_what_the_figures_say(made: tuple[str, dict[str, Any]], page: Page) -> None:
@@ -190,7 +199,7 @@ def test_leaves_out_what_the_run_has_not(kept: list[str], inputs: dict[str, Path
         "base": {"training"},
         "corpus": {"corpus"},
         "vocab": {"vocab"},
-        "evaluate": {"results", "safety", "samples"},
+        "evaluate": {"results", "judged", "safety", "samples"},
         "prefer": {"preference"},
         "dpo": {"training", "preference"},
     }

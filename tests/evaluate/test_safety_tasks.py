@@ -15,7 +15,7 @@ from seallm.base.interval import wilson
 from seallm.base.records import Message
 from seallm.evaluate.report_results import metric_name, safety_figures
 from seallm.evaluate.safety_answers import Answered
-from seallm.evaluate.safety_judge import agreement, judge_answers, judge_question, judged_rows, read_verdict
+from seallm.evaluate.safety_judge import judge_answers, judge_question, judge_summary, judged_rows, read_verdict
 from seallm.evaluate.safety_plot import safety_map_file, safety_points
 from seallm.evaluate.safety_rates import SafetyPrompt, outcomes, prompt_mark, rate_rows
 from seallm.evaluate.task_data import read
@@ -140,8 +140,10 @@ def test_verdicts_are_whole_words() -> None:
         "unsafe", "safe", "refused", "unclear",
     ]  # fmt: skip
     assert judge_answers([], lambda _: []) == []
-    assert agreement(["safe", "unsafe", "unclear"], ["safe", "safe", "safe"])["value"] == 0.5
-    assert agreement([], [])["value"] is None
+    said = judge_summary(items(("harmful", NO), ("harmful", YES), ("harmful", NO)), ["refused", "refused", "unclear"])
+    assert said["verdicts"] == {"refused": 2, "unclear": 1}
+    assert (said["agreement_with_rules"]["value"], said["agreement_with_rules"]["n"]) == (0.5, 2)
+    assert judge_summary([], [])["agreement_with_rules"]["value"] is None
     assert len(judge_question(items(("harmful", ""))[0])) == 1
 
 

@@ -181,7 +181,7 @@ def _canonical(record: Record, where: str, tally: Tally) -> Record:
     """The record with every text in canonical Unicode.
 
     Raises:
-        DataError: nothing is left of a turn.
+        DataError: nothing is left of a turn, or of the difference between two answers.
     """
     names = ("messages",) if isinstance(record, Conversation) else ("prompt", "chosen", "rejected")
     changes: dict[str, Any] = {}
@@ -194,6 +194,8 @@ def _canonical(record: Record, where: str, tally: Tally) -> Record:
                 raise DataError(f"{where}: message {number} ({message.role}) has no visible text")
             messages.append(Message(message.role, text))
         changes[name] = tuple(messages)
+    if "chosen" in changes and changes["chosen"] == changes["rejected"]:
+        raise DataError(f"{where}: chosen and rejected are the same")
     return replace(record, **changes)
 
 

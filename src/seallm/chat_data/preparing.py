@@ -27,6 +27,9 @@ from seallm.chat_data.importing import SourceFile, import_file
 from seallm.recipe_instructions import InstructionChecks, Instructions
 
 PRELOAD = "seallm.chat_data.checking"
+_GROUPS_AT_ONCE = 8  # row groups of 2,000 conversations
+_TABLE_COLUMNS = ("where", "key", *(name for name in LABELS if name != "category"))
+_FIGURES_SCHEMA = pa.schema([*(pa.field(name, pa.string()) for name in _TABLE_COLUMNS), *FIGURES_SCHEMA])
 PREFERENCES, QUARANTINE = "preferences.jsonl", "quarantine.jsonl"
 
 
@@ -53,9 +56,10 @@ class Prepared:
 
 @dataclass(frozen=True)
 class _CheckJob:
-    """A table and how it is checked; it is sent to the worker that does so."""
+    """A part of a table and how it is checked; it is sent to the worker that does so."""
 
     table: Path
+    groups: range  # row groups of the table
     checks: InstructionChecks
     languages: tuple[str, ...]
 
@@ -103,7 +107,11 @@ def _check_readable(counts: dict[str, Any], quarantine: Sequence[dict[str, Any]]
     good, bad = counts["conversations"] + counts["preferences"], len(quarantine)
     if bad <= most * (good + bad) and good:
         return
-    often = Counter(row["reason"].split(" (")[0][:100] for row in quarantine).most_common(3)
+    if not good + bad:
+        raise DataError("The files named hold no rows at all. Check the paths, and that they are not empty")
+    often = Counter(row["reason"].split(" (")[0].split("; ")[0].split(", found")[0] for row in quarantine).most_common(
+        3
+    )
     reasons = "; ".join(f"{number:,} x {reason}" for reason, number in often)
     first = f" The first: {quarantine[0]['where']}." if quarantine else ""
     raise DataError(
@@ -139,10 +147,11 @@ def prepare(
     checks = settings.checks
     most = settings.max_bad_share
     tables, counts = import_all(files, out / QUARANTINE, out / PREFERENCES, work, most, runtime)
-    jobs = [_CheckJob(table, checks, languages) for table in tables]
-    results = [table.with_suffix(".figures.parquet") for table in tables]
+    jobs = [_CheckJob(table, groups, checks, languages) for table in tables for groups in _parts_of(table)]
+    results = [job.table.with_suffix(f".figures.{job.groups.start:06d}.parquet") for job in jobs]
     map_shards(_check, jobs, results, "checking", runtime, runtime.engine, PRELOAD)
-    figures = pa.concat_tables([pq.read_table(result) for result in results]).combine_chunks()
+    found = [pq.read_table(result) for result in results]
+    figures = pa.concat_tables([_FIGURES_SCHEMA.empty_table(), *found]).combine_chunks()
     keys = key_numbers(figures["key"].to_pylist())
     reasons, details = (np.array(figures[name].to_pylist(), object) for name in ("reason", "detail"))
     if benchmarks:
@@ -173,14 +182,21 @@ def _drop_leaking(
         start += size
 
 
+def _parts_of(table: Path) -> list[range]:
+    """The row groups of a table in parts that are checked apart, so that one large file keeps several workers busy."""
+    count = pq.ParquetFile(table).num_row_groups
+    return [range(start, min(start + _GROUPS_AT_ONCE, count)) for start in range(0, count, _GROUPS_AT_ONCE)]
+
+
 def _check(job: _CheckJob, result: Path) -> None:
-    labels = ["where", "key", *LABELS]
-    schema = pa.schema([*(pa.field(name, pa.string()) for name in labels if name != "category"), *FIGURES_SCHEMA])
+    schema = _FIGURES_SCHEMA
     with atomic_writer(result) as out, pq.ParquetWriter(out, schema) as writer, pq.ParquetFile(job.table) as file:
-        for group in range(file.num_row_groups):
+        for group in job.groups:
             table = file.read_row_group(group)
             found = check_table(table, job.checks, job.languages)
-            columns = {name: table[name] for name in labels} | {name: found[name] for name in FIGURES_SCHEMA.names}
+            columns = {name: table[name] for name in _TABLE_COLUMNS} | {
+                name: found[name] for name in FIGURES_SCHEMA.names
+            }
             writer.write_table(pa.table([columns[name] for name in schema.names], schema=schema))
 
 

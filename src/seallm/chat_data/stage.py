@@ -11,6 +11,7 @@ made/              what a teacher made of the sources (`stage_teacher`)
 checks.json, mix.json   the counts of it all
 """
 
+import shutil
 import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
@@ -57,7 +58,7 @@ def run(settings: Instructions, context: StageContext) -> None:
     """
     work = open_work(context.out)
     with timed(context.timings, "make_seconds"):
-        made = _made(settings, context)
+        made = _made(settings, context, work / "sources")
     with timed(context.timings, "check_seconds"):
         prepared = _prepare(settings, context, work, made)
     table = load_table(prepared)
@@ -76,15 +77,15 @@ def run(settings: Instructions, context: StageContext) -> None:
     close_work(context.out)
 
 
-def _made(settings: Instructions, context: StageContext) -> list[SourceFile]:
-    """What the teacher makes of the sources' good conversations; nothing without a teacher."""
+def _made(settings: Instructions, context: StageContext, checked: Path) -> list[SourceFile]:
+    """What the teacher makes of the sources' good conversations, which `checked` is for; nothing without a teacher."""
     if settings.teacher is None:
         return []
     from seallm.chat_data.stage_teacher import make_more
 
-    with tempfile.TemporaryDirectory(dir=context.out, prefix=".sources") as folder:
-        write_checked(settings, replace(context, out=Path(folder)))
-        conversations, _ = read_conversations(Path(folder) / CONVERSATIONS)
+    shutil.rmtree(checked, ignore_errors=True)  # of a run that was killed here
+    write_checked(settings, replace(context, out=checked))
+    conversations, _ = read_conversations(checked / CONVERSATIONS)
     return make_more(settings.teacher, conversations, context)
 
 
@@ -134,14 +135,20 @@ def write_imported(settings: Instructions, context: StageContext, out: Path) -> 
     files = source_files(settings.sources, context)
     beside = (out.with_suffix(f".{QUARANTINE}"), out.with_suffix(f".{PREFERENCES}"))
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=".import") as work:
-        tables, counts = import_all(files, *beside, Path(work), settings.max_bad_share, context.runtime)
+        try:
+            tables, counts = import_all(files, *beside, Path(work), settings.max_bad_share, context.runtime)
+        finally:
+            _remove_empty(beside)
         batches = (batch for path in tables for batch in pq.ParquetFile(path).iter_batches())
         rows = (row for batch in batches for row in to_conversations(pa.table(batch)))
         write_conversations(out, rows)
-    for path in beside:
-        if not path.stat().st_size:
-            path.unlink()
     return {**counts, "files": len(files), "written": [out, *filter(Path.exists, beside)]}
+
+
+def _remove_empty(paths: Sequence[Path]) -> None:
+    for path in paths:
+        if path.is_file() and not path.stat().st_size:
+            path.unlink()
 
 
 def source_files(sources: Sequence[InstructionSource], context: StageContext) -> list[SourceFile]:

@@ -12,37 +12,24 @@ command may be stopped and given again, with more models or more tasks.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from seallm.base.artifacts import locked, versions
-from seallm.base.errors import DataError
-from seallm.base.files import fingerprint, write_json, write_text
-from seallm.base.runtime import Runtime, progress, seed_everything
-from seallm.evaluate.candidates import Candidate
+from seallm.base.files import write_json, write_text
+from seallm.base.processes import run_processes
+from seallm.base.runtime import seed_everything
 from seallm.evaluate.comparison_page import comparison_page
 from seallm.evaluate.differences import differences
 from seallm.evaluate.figure_table import markdown
-from seallm.evaluate.harness import Limits, Tasks, offline
+from seallm.evaluate.harness import Tasks, offline
+from seallm.evaluate.measuring import SEED, Work, measure_all, measure_share, prepare
 from seallm.evaluate.metrics import KEPT, chrf_signature
 from seallm.evaluate.published_figures import beside, read_published
 from seallm.evaluate.safety_answers import Answered, answered, is_safety
-from seallm.evaluate.safety_judge import Ask, judge_answers, judged_rows
+from seallm.evaluate.safety_judge import Ask, judge_answers, judge_summary, judged_rows
 from seallm.evaluate.safety_plot import draw_safety
-from seallm.evaluate.subjects import (
-    Bar,
-    Measurement,
-    Part,
-    Subject,
-    measure,
-    model_figures,
-    task_measurements,
-    write_submissions,
-)
-from seallm.evaluate.task_loading import read_tasks
-from seallm.recipe import Evaluate
+from seallm.evaluate.subjects import Part, Subject, model_figures, write_submissions
 
-SEED = 0  # of the bootstrap
 PROMPT_CHARACTERS = 1_500  # of the prompts that a report shows
 
 
@@ -53,7 +40,7 @@ class Extras:
     Attributes:
         published: figures to set beside, as `read_published` knows them.
         safety_judge: reads the answers to safety tasks, beside the rules.
-        show_prompts: put the prompts and answers of safety tasks into `report.json`.
+        show_prompts: put the prompts and answers of safety tasks into the report.
     """
 
     published: Sequence[str] = ()
@@ -61,63 +48,44 @@ class Extras:
     show_prompts: bool = False
 
 
-def evaluate_models(
-    candidates: Sequence[Candidate],
-    settings: Evaluate,
-    languages: Sequence[str] | None,
-    out: Path,
-    runtime: Runtime,
-    *,
-    chat: bool | None = None,
-    extras: Extras = Extras(),
-) -> dict[str, Any]:
+def evaluate_models(work: Work, *, extras: Extras = Extras(), processes: int = 1) -> dict[str, Any]:
     """Evaluate models, and write the report.
 
     Args:
-        candidates: with different names.
-        settings: tasks, data folder, limits; paths are absolute.
-        languages: codes; of a group of tasks, other languages are left out. None: all.
-        out: folder of the report, made where it is missing.
-        runtime: the machine.
-        chat: prompts in the chat format; absent: for models whose tokenizer has it.
+        work: what is measured of which models, and where the report goes.
         extras: what else the report has.
+        processes: that share the work; they change no figure beyond rounding.
 
     Returns:
         The report, as written to `report.json`.
 
     Raises:
-        DataError: a data file is malformed, or no task has its data.
-        RecipeError: a task name is unknown.
+        DataError: a data file is malformed, or nothing that is asked for has its data.
+        RecipeError: a task name is unknown, or nothing is asked for.
         ModelError: a model folder is incomplete.
+        EndpointError: a server answers nothing more; what it answered is kept.
+        ProcessError: one of several processes was killed.
     """
     seed_everything(SEED)
-    for candidate in candidates:
+    for candidate in work.candidates:
         candidate.check()
     published = [row for name in extras.published for row in read_published(name)]
+    out, texts = work.out, [str(path) for path in work.texts]
     with locked(out), offline():
-        tasks, missing = _read(settings, languages)
-        limits = Limits(settings.limit, settings.generation_limit or settings.limit)
-        measurements = task_measurements(tasks, limits)
-        keys = _task_keys(tasks, limits)
-        subjects: list[Subject] = []
-        found: list[dict[str, Part]] = []
-        total = len(candidates) * sum(m.requests for m in measurements.values())
-        with progress("evaluate", total, runtime) as task:
-            for candidate in candidates:
-                is_chat = candidate.has_chat_format if chat is None else chat
-                place, batch, bar = out / "parts", settings.batch_sequences, Bar(task, candidate.name)
-                subjects.append(Subject(candidate, is_chat, place, batch, SEED, runtime, bar))
-                found.append(_measured(subjects[-1], measurements, keys))
+        prepared = prepare(work)
+        if processes > 1:
+            run_processes(measure_share, [work], processes)
+        found = measure_all(work, prepared)
         report = {
-            "settings": {**settings.model_dump(), "languages": languages, "seed": SEED},
-            "models": [_about(subject, done) for subject, done in zip(subjects, found, strict=True)],
-            **_figures(subjects, found, tasks, published),
-            "missing": missing,
-            "prompts": _first_prompts(tasks, extras.show_prompts),
+            "settings": {**work.settings.model_dump(), "texts": texts, "languages": work.languages, "seed": SEED},
+            "models": [_about(subject, done) for subject, done in found],
+            **_figures(found, prepared.tasks, published),
+            "missing": prepared.missing,
+            "prompts": _first_prompts(prepared.tasks, extras.show_prompts),
         }
-        _add_safety(report, _answered(subjects, found, tasks), extras)
-        for subject, done in zip(subjects, found, strict=True):
-            write_submissions(subject, done, tasks, out)
+        _add_safety(report, _answered(found, prepared.tasks), extras)
+        for subject, done in found:
+            write_submissions(subject, done, prepared.tasks, out)
         write_json(out / "report.json", report)
         write_text(out / "report.md", markdown(report))
         draw_safety(report["rows"], out)
@@ -125,12 +93,13 @@ def evaluate_models(
     return report
 
 
-def _answered(subjects: Sequence[Subject], parts: Sequence[Mapping[str, Part]], tasks: Tasks) -> list[Answered]:
+def _answered(found: Sequence[tuple[Subject, Mapping[str, Part]]], tasks: Tasks) -> list[Answered]:
     return [
         item
-        for of, done in zip(subjects, parts, strict=True)
-        for part in done.values()
-        for item in answered(of.name, part["rows"], tasks)
+        for subject, done in found
+        for name, part in done.items()
+        if name in tasks
+        for item in answered(subject.name, part["rows"], tasks)
     ]
 
 
@@ -139,7 +108,7 @@ def _add_safety(report: dict[str, Any], items: Sequence[Answered], extras: Extra
     if extras.safety_judge is not None and items:
         verdicts = judge_answers(items, extras.safety_judge)
         report["rows"] += judged_rows(items, verdicts)
-        report["safety_judge"] = {verdict: verdicts.count(verdict) for verdict in sorted(set(verdicts))}
+        report["safety_judge"] = judge_summary(items, verdicts)
     if extras.show_prompts:
         report["safety_answers"] = [item.row() for item in items]
 
@@ -172,12 +141,14 @@ def _about(subject: Subject, parts: Mapping[str, Part]) -> dict[str, Any]:
 
 
 def _figures(
-    subjects: Sequence[Subject], parts: Sequence[Mapping[str, Part]], tasks: Tasks, published: Sequence[dict[str, Any]]
+    found: Sequence[tuple[Subject, Mapping[str, Part]]], tasks: Tasks, published: Sequence[dict[str, Any]]
 ) -> dict[str, Any]:
-    rows = [row for of, done in zip(subjects, parts, strict=True) for row in model_figures(of, done, tasks)]
+    rows = [row for subject, done in found for row in model_figures(subject, done, tasks)]
     scored = {
-        of.name: [row for part in done.values() for row in part["rows"] if row["metric"] not in KEPT]
-        for of, done in zip(subjects, parts, strict=True)
+        subject.name: [
+            row for name, part in done.items() for row in part["rows"] if name in tasks and row["metric"] not in KEPT
+        ]
+        for subject, done in found
     }
     return {
         "versions": versions(),
@@ -185,30 +156,6 @@ def _figures(
         "rows": rows,
         "differences": differences(scored, tasks, SEED),
         "published": beside(rows, published),
-        "prompts_cut": sum(part["prompts_cut"] for done in parts for part in done.values()),
+        "prompts_cut": sum(part["prompts_cut"] for _, done in found for part in done.values()),
+        "questions_cut": sum(part["questions_cut"] for _, done in found for part in done.values()),
     }
-
-
-def _read(settings: Evaluate, languages: Sequence[str] | None) -> tuple[Tasks, list[dict[str, str]]]:
-    """The tasks whose data are there, and what is missing of the others."""
-    folders, data = [Path(folder) for folder in settings.task_folders], Path(settings.data)
-    loaded = read_tasks(settings.tasks, folders, data, languages, settings.shots)
-    missing = [{"task": task, "what": str(error)} for task, error in loaded.missing.items()]
-    if not loaded.tasks:
-        raise DataError("; ".join(dict.fromkeys(entry["what"] for entry in missing)))
-    return loaded.tasks, missing
-
-
-def _measured(subject: Subject, measurements: Mapping[str, Measurement], keys: Mapping[str, str]) -> dict[str, Part]:
-    of_model = fingerprint([subject.is_chat, subject.candidate.identity])
-    return measure(subject, measurements, {name: fingerprint([of_model, key]) for name, key in keys.items()})
-
-
-def _task_keys(tasks: Tasks, limits: Limits) -> dict[str, str]:
-    """By task, what decides its scores beside the model: its settings, rows, limit, seed."""
-    keys = {}
-    for name, task in tasks.items():
-        config = {k: v for k, v in task.dump_config().items() if k != "metadata"}
-        rows = [list(split) for _, split in sorted(task.dataset.items())]
-        keys[name] = fingerprint([config, rows, limits.of(task), SEED])
-    return keys

@@ -39,6 +39,11 @@ class Candidate(Protocol):
         """True where chat prompts suit it best."""
         ...
 
+    @property
+    def sees_tokens(self) -> bool:
+        """True where bits and tokens of a text can be counted."""
+        ...
+
     def check(self) -> None:
         """Find out before anything is measured whether it can be.
 
@@ -66,6 +71,7 @@ class FolderCandidate:
 
     name: str
     folder: Path
+    sees_tokens = True
 
     @property
     def place(self) -> str:
@@ -139,6 +145,7 @@ class EndpointCandidate:
 
     name: str
     endpoint: Endpoint = field(repr=False)
+    sees_tokens = False
 
     @property
     def place(self) -> str:

@@ -40,6 +40,8 @@ METRICS = {
     "chrf++": Metric("chrF++", "number", 100.0),
     "bits_per_byte": Metric("bits per byte", "bits", None, higher_is_better=False),
     "tokens_relative_to_english": Metric("tokens for the same meaning, relative to English", "ratio", None, False),
+    "tokens_a_sentence": Metric("tokens of a sentence of the same meaning", "number", None, False),
+    "seconds_to_write": Metric("seconds to write a sentence of the same meaning", "number", None, False),
     "refusal": Metric("harmful prompts refused", "share", 1.0),
     "unsafe": Metric("harmful prompts answered", "share", 1.0, higher_is_better=False),
     "over_refusal": Metric("harmless prompts refused", "share", 1.0, higher_is_better=False),

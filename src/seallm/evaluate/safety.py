@@ -7,11 +7,11 @@ from seallm.base.errors import DataError
 from seallm.base.files import read_json_lines
 from seallm.evaluate.answers import greedy_answers
 from seallm.evaluate.engine import Engine
-from seallm.evaluate.safety_rates import METRICS, Row, SafetyPrompt, rate_rows, wording_verdict
+from seallm.evaluate.safety_rates import METRICS, Row, SafetyPrompt, expressions, rate_rows, wording_verdict
 
 
 def read_safety_prompts(paths: Sequence[Path], languages: Sequence[str]) -> list[SafetyPrompt]:
-    """Read prompts {prompt, language, kind}, and {helplines} where there are; languages outside the run are left out.
+    """Read prompts {prompt, language, kind}, some with {helplines, refusals}; languages outside the run are left out.
 
     Raises:
         DataError: a row is malformed, or none is left.
@@ -30,7 +30,8 @@ def read_safety_prompts(paths: Sequence[Path], languages: Sequence[str]) -> list
                 )
             if language in languages:
                 helplines = tuple(map(str, row.get("helplines") or ()))
-                prompts.append(SafetyPrompt(str(text).strip(), str(language), kind, helplines))
+                refusals = tuple(expressions(row.get("refusals"), f"{path}:{number}"))
+                prompts.append(SafetyPrompt(str(text).strip(), str(language), kind, helplines, refusals))
     if not prompts:
         raise DataError(f"[evaluate] safety_prompts has no prompt in {', '.join(languages)}")
     return prompts

@@ -6,13 +6,14 @@ out of the rates, which tell their n.
 """
 
 import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 from seallm.base.interval import wilson
 from seallm.base.records import Message
 from seallm.base.sampling import SamplingSettings
 from seallm.evaluate.safety_answers import Answered
-from seallm.evaluate.safety_rates import Counted, Row, rate_rows
+from seallm.evaluate.safety_rates import Counted, Row, rate_rows, wording_verdict
 from seallm.model.chat_models import ChatModel, Question
 
 Ask = Callable[[Sequence[Sequence[Message]]], Sequence[str]]
@@ -87,9 +88,18 @@ def judged_rows(items: Sequence[Answered], verdicts: Sequence[str]) -> list[Row]
     return rows
 
 
-def agreement(ours: Sequence[str], theirs: Sequence[str]) -> Row:
-    """Share of answers on which two sets of verdicts agree, with its interval: of a judge and people, or rules."""
-    pairs = [(a, b) for a, b in zip(ours, theirs, strict=True) if UNCLEAR not in (a, b)]
-    same = sum(a == b for a, b in pairs)
+def judge_summary(items: Sequence[Answered], verdicts: Sequence[str]) -> Row:
+    """How often the judge said what, and on what share of the answers it agrees with the rules that they refuse.
+
+    Returns:
+        {verdicts: {word: number}, agreement_with_rules: {value, n, low, high}}; unclear verdicts have no part in it.
+    """
+    pairs = [
+        (verdict == "refused", wording_verdict(item.answer, item.prompt) == "refusal")
+        for item, verdict in zip(items, verdicts, strict=True)
+        if verdict != UNCLEAR
+    ]
+    same = sum(judged == by_rules for judged, by_rules in pairs)
     low, high = wilson(same, len(pairs))
-    return {"value": same / len(pairs) if pairs else None, "n": len(pairs), "low": low, "high": high}
+    share = {"value": same / len(pairs) if pairs else None, "n": len(pairs), "low": low, "high": high}
+    return {"verdicts": dict(sorted(Counter(verdicts).items())), "agreement_with_rules": share}

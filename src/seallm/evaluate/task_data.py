@@ -16,7 +16,7 @@ from lm_eval.api.samplers import ContextSampler
 
 from seallm.base.errors import DataError
 from seallm.evaluate import task_rows
-from seallm.evaluate.layouts import find_files, raw_rows, read_sentences
+from seallm.evaluate.layouts import MissingDataError, find_files, raw_rows, read_sentences
 from seallm.evaluate.task_rows import Layout
 
 Row = dict[str, Any]
@@ -85,7 +85,9 @@ def _parsed(paths: Sequence[Path], kind: str, layout: Layout) -> list[Row]:
     if layout.prompt_kind:
         rows = [row for row in rows if row["kind"] == layout.prompt_kind]
     if not rows:
-        raise DataError(f"{paths[0]} is empty; expected at least one row" + layout.of_prefix)
+        # a file of several tasks need not have rows of every one
+        error = MissingDataError if layout.only or layout.prompt_kind else DataError
+        raise error(f"{paths[0]} is empty; expected at least one row" + layout.of_prefix)
     return rows
 
 

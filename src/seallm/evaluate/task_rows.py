@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from seallm.base.errors import DataError
+from seallm.evaluate.safety_rates import expressions
 
 Row = dict[str, Any]
 LETTERS = "ABCDEFGHIJ"
@@ -207,7 +208,7 @@ def summary(row: Row, where: str, layout: Layout) -> Row:
 
 
 def safety(row: Row, where: str, layout: Layout) -> Row:
-    """{text, kind, language, helplines} of a request; one without a label is harmful."""
+    """{text, kind, language, helplines, refusals} of a request; one without a label is harmful."""
     kind = "harmful"
     column = layout.columns.get("label")
     if column is not None:
@@ -221,6 +222,7 @@ def safety(row: Row, where: str, layout: Layout) -> Row:
         "kind": kind,
         "language": layout.language,
         "helplines": [str(contact) for contact in row.get("helplines") or ()],
+        "refusals": expressions(row.get("refusals"), where),
     }
 
 

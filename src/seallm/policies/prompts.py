@@ -22,6 +22,7 @@ class HeldOutPrompt:
         kind: `harmful` where it must be declined, `harmless` where it must be answered.
         behaviour: of its topic.
         helplines: where the topic redirects, contacts of which a good answer names one.
+        refusals: the pack's own regular expressions of refusals in the language.
     """
 
     prompt: str
@@ -30,6 +31,7 @@ class HeldOutPrompt:
     topic: str
     behaviour: Behaviour
     helplines: tuple[str, ...] = ()
+    refusals: tuple[str, ...] = ()
 
 
 def seed_conversations(policy: Policy, languages: Sequence[str] | None = None) -> list[Conversation]:
@@ -71,10 +73,11 @@ def held_out_prompts(policy: Policy, languages: Sequence[str] | None = None) -> 
     for code in _codes(policy, languages):
         for name, said in policy.languages[code].topics.items():
             behaviour = policy.topics[name].behaviour
-            contacts = tuple(line.contact for line in policy.languages[code].helplines)
-            names = contacts if behaviour == "redirect" else ()
-            found += [HeldOutPrompt(p, code, "harmful", name, behaviour, names) for p in said.harmful_tests]
-            found += [HeldOutPrompt(p, code, "harmless", name, behaviour) for p in said.harmless_tests]
+            texts = policy.languages[code]
+            own = tuple(texts.refusals)
+            names = tuple(line.contact for line in texts.helplines) if behaviour == "redirect" else ()
+            found += [HeldOutPrompt(p, code, "harmful", name, behaviour, names, own) for p in said.harmful_tests]
+            found += [HeldOutPrompt(p, code, "harmless", name, behaviour, (), own) for p in said.harmless_tests]
     return found
 
 
