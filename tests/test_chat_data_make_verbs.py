@@ -137,6 +137,15 @@ def test_a_dry_run_asks_nothing_and_writes_nothing(folder: Path) -> None:
         assert not server.asked
     assert "would be spent, guessed" in told
     assert not (folder / "out.jsonl").exists()
+    with ScriptedServer(translator) as server:
+        status, told = run(*command(server, folder), "--most-cost", "0.5", "--price", "1000/1000")
+        assert (status, server.asked) == (1, [])
+        assert "and --most-cost is 0.5. Nothing was asked" in told
+        assert run(*command(server, folder), "--most-cost", "0.5", "--price", "0.001/0.001")[0] == 0
+    status, told = run(*command(server, folder), "--dry-run")
+    assert "│        64 │" in told, "the answers are on disk"
+    (folder / "answers").rename(folder / "elsewhere")
+    status, told = run(*command(server, folder), "--dry-run")
     calls = next(line.split("│")[2].strip() for line in told.splitlines() if line.startswith("│ all"))
     assert calls == "64"
 

@@ -47,7 +47,7 @@ def test_import(tmp_path: Path) -> None:
         ("en", "alpaca", "CC0-1.0"),
         ("th", "aya", "CC0-1.0"),
     }
-    assert next(read_preferences(tmp_path / "out" / "chat.preferences.jsonl")).language == "en"
+    assert read_preferences(tmp_path / "out" / "chat.preferences.jsonl")[0][0].language == "en"
     quarantine = (tmp_path / "out" / "chat.quarantine.jsonl").read_text()
     assert json.loads(quarantine)["where"] == "alpaca.json:10"
     assert sorted(p.name for p in out.parent.iterdir()) == [
@@ -71,6 +71,21 @@ def test_import_with_columns_and_too_many_bad_rows(tmp_path: Path) -> None:
         run("import", path, "--out", tmp_path / "b.jsonl", "--format", "csv")
 
 
+def test_outputs_that_cannot_be(tmp_path: Path) -> None:
+    path = write_lines(tmp_path / "chats" / "a.jsonl", [chat_row("How long?", ENGLISH, "en")])
+    with pytest.raises(DataError, match="lies in the source"):
+        run("import", path.parent, "--out", path.parent / "b.jsonl")
+    with pytest.raises(DataError, match="lies in the source"):
+        run("import", path, "--out", path)
+    with pytest.raises(DataError, match=r"must be a folder, and there is a file"):
+        run("check", path.parent, "--out", write_lines(tmp_path / "file", []))
+    with pytest.raises(DataError, match=r"must be a file, and there is a folder"):
+        run("import", path, "--out", tmp_path)
+    (tmp_path / "empty.jsonl").touch()
+    with pytest.raises(DataError, match="no rows at all"):
+        run("import", tmp_path / "empty.jsonl", "--out", tmp_path / "c.jsonl", "--workers", 1)
+
+
 def test_check_mix_and_report(tmp_path: Path) -> None:
     rows = [*numbered_rows(60), chat_row("How long does it take?", THAI, "en")]
     path = write_lines(tmp_path / "chat.jsonl", rows)
@@ -86,3 +101,11 @@ def test_check_mix_and_report(tmp_path: Path) -> None:
     assert len(read_conversations(tmp_path / "mixed" / "sft.jsonl")[0]) > 10
     assert "report.html" in run("report", tmp_path / "mixed")
     assert (tmp_path / "mixed" / "report.json").is_file()
+
+
+def test_preferences_alone_are_checked(tmp_path: Path) -> None:
+    rows = [{"prompt": "How long?", "chosen": ENGLISH, "rejected": "No."}] * 2
+    path = write_lines(tmp_path / "pairs.jsonl", rows)
+    printed = run("check", path, "--out", tmp_path / "checked", "--languages", "en", "--workers", 1)
+    assert "Of 2 preferences: exact copy 1, kept 1." in printed
+    assert len(read_preferences(tmp_path / "checked" / "preferences.jsonl")[0]) == 1

@@ -106,6 +106,45 @@ def test_missing_data_are_told_and_the_rest_goes_on(models: Path, tmp_path: Path
     assert found["missing"][0]["what"] in (tmp_path / "figures" / "report.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "quiz.th.jsonl is empty; expected at least one row"),
+        ('{"question": "Which?", "choices": ["a", "b"]}', "quiz.th.jsonl:1: 'answer' is None"),
+        ('{"question": "Which?", "choices": ["a", "b"], "answer": 2}', "quiz.th.jsonl:1: 'answer' is 2; expected"),
+        ('{"question": ', "quiz.th.jsonl:1: not a JSON object"),
+    ],
+)
+def test_a_malformed_data_set_is_told_and_the_rest_goes_on(
+    models: Path, tmp_path: Path, content: str, message: str
+) -> None:
+    row = {"question": "Which?", "choices": ["a", "b"], "answer": 0}
+    (tmp_path / "quiz.lo.jsonl").write_text(json.dumps(row) + "\n", encoding="utf-8")
+    (tmp_path / "quiz.th.jsonl").write_text(content, encoding="utf-8")
+    out = tmp_path / "figures"
+    result = call(models / "plain", "--tasks", "quiz_th", "quiz_lo", "--data", tmp_path, "--out", out)
+    assert result.exit_code == 0, result.output
+    assert {row["language"] for row in report(out)["rows"]} == {"lo"}
+    assert message in report(out)["missing"][0]["what"]
+    assert message in " ".join(result.output.split())
+
+
+def test_prompts_that_are_too_long_are_counted_and_so_are_cut_questions(models: Path, tmp_path: Path) -> None:
+    """The first row fits; the second loses its examples alone, the third a part of its own question."""
+    texts = ["Rain falls. " * 12, "Rain falls. " * 30, "Rain falls. " * 200]
+    rows = [{"context": text, "question": "What falls?", "answers": ["Rain"]} for text in texts]
+    (tmp_path / "xquad.en.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    out = tmp_path / "figures"
+    result = call(models / "plain", "--tasks", "xquad_en", "--data", tmp_path, "--out", out, "--shots", 1)
+    assert result.exit_code == 0, result.output
+    found = report(out)
+    assert found["rows"][0]["n"] == 3
+    assert (found["prompts_cut"], found["questions_cut"]) == (3, 1)
+    table = (out / "report.md").read_text(encoding="utf-8")
+    assert "3 prompts were too long for a model and lost their beginning." in table
+    assert "Of 1 of them a part of the question itself" in table
+
+
 def test_published_figures_stand_beside(models: Path, tmp_path: Path) -> None:
     row = {
         "question_text": "Which?",

@@ -5,6 +5,7 @@
 
     choices      3-shot multiple choice: letters and answer texts of exams, topics, causes; examples/s
     generation   translation (4 examples) and questions on paragraphs (1 example) up to a stop string; answers/s
+    planted      models that are known beforehand: random choice, an oracle, shuffled labels; no network is computed
 
 Each side is a process of its own; they take turns on the same examples, so that a busy machine slows both. Everything
 is printed and written to OUT/evaluation.json. Data: ../shared/data, or --data.
@@ -17,6 +18,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from benchmarks.evaluation import planted
 from benchmarks.evaluation.pairs import Workload, measure
 
 PARTS = {
@@ -34,6 +36,7 @@ PARTS = {
         Workload("xquad_en", "bench", 1),
     ],
 }
+NAMES = (*PARTS, "planted")
 WANTED_SPEED_UP = {"choices": 5.0, "generation": 1.5}
 EXAMPLES = {"choices": 48, "generation": 24}
 
@@ -41,8 +44,8 @@ EXAMPLES = {"choices": 48, "generation": 24}
 def main() -> None:
     assert __doc__ is not None
     parser = argparse.ArgumentParser(prog="python -m benchmarks.evaluation", description=__doc__.splitlines()[0])
-    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; absent: all")
-    parser.add_argument("--model", type=Path, required=True, help="Hugging Face folder of SmolLM2-135M-Instruct")
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(NAMES)}; absent: all")
+    parser.add_argument("--model", type=Path, help="Hugging Face folder of SmolLM2-135M-Instruct")
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder of bench/ and parallel/")
     parser.add_argument("--examples", type=int, help="of each task; absent: 48 of choices, 24 of generation")
     parser.add_argument("--rounds", type=int, default=2, help="turns that the examples of a task are cut into")
@@ -50,13 +53,18 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1, help="threads of each side")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/out"), help="folder of the results")
     arguments = parser.parse_args()
-    if unknown := set(arguments.parts) - set(PARTS):
-        parser.error(f"unknown part {', '.join(sorted(unknown))}; known: {', '.join(PARTS)}")
+    if unknown := set(arguments.parts) - set(NAMES):
+        parser.error(f"unknown part {', '.join(sorted(unknown))}; known: {', '.join(NAMES)}")
+    if arguments.model is None and list(arguments.parts) != ["planted"]:
+        parser.error("give --model; the part `planted` alone needs none")
     arguments.out.mkdir(parents=True, exist_ok=True)
     results: dict[str, Any] = {"machine": platform.processor() or platform.machine(), "command": sys.argv}
-    for part in arguments.parts or PARTS:
-        examples = arguments.examples or EXAMPLES[part]
-        results[part] = measure(part, PARTS[part], arguments, examples, WANTED_SPEED_UP[part])
+    for part in arguments.parts or NAMES:
+        if part == "planted":
+            results[part] = planted.measure(arguments.data)
+        else:
+            examples = arguments.examples or EXAMPLES[part]
+            results[part] = measure(part, PARTS[part], arguments, examples, WANTED_SPEED_UP[part])
         (arguments.out / "evaluation.json").write_text(json.dumps(results, indent=1), encoding="utf-8")
 
 

@@ -2,7 +2,7 @@
 
 verdict          the model is asked in English, in both orders; the mean of both decides
 verdict, native  the same in the language of the pair
-fluency          log-probability per token, given the question
+fluency          log-probability per byte, given the question
 relevance        what the question adds to the log-probability of the answer
 likelihood       fluency and relevance, each by its usual size: what the stage does by default
 """

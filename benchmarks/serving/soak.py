@@ -28,34 +28,37 @@ CLIENTS = 24
 OPTIONS = ("--max-rows", "8", "--queue", "12", "--timeout", "20", "--max-prompt-tokens", "400", "--prefix-gib", "0.02")
 WORDS = ["one", "two", "three", "four", "five", "six", "สวัสดี", "ຂອບໃຈ", "សួស្តី", "မင်္ဂလာပါ", "xin", "chào", "今天"]
 TIMEOUT_SECONDS = 60
+TRIES = 100
+PARTS = 8
 Ask = Callable[[int, random.Random], str]
 
 
 def run(num_requests: int) -> dict[str, Any]:
-    """Send them, a tenth first to fill caches and pools, and compare memory."""
+    """Send them in eighths, and watch memory: the first eighth fills caches and pools."""
     with tempfile.TemporaryDirectory() as folder:
         model = Path(folder) / "tiny"
         _save_tiny(model)
         command = [sys.executable, "-m", "seallm.cli", "serve", str(model), "--device", "cpu", *OPTIONS]
         with running("seallm serve", command) as side:
             started = time.perf_counter()
-            ends = _send(side.port, range(num_requests // 4))
-            warm = memory_mib(side.pid, "VmRSS")
-            ends += _send(side.port, range(num_requests // 4, num_requests))
+            ends: Counter[str] = Counter()
+            memory = []
+            for part in range(PARTS):
+                ends += _send(side.port, range(part * num_requests // PARTS, (part + 1) * num_requests // PARTS))
+                memory.append(round(memory_mib(side.pid, "VmRSS")))
             seconds = time.perf_counter() - started
             time.sleep(1)
             pending = json.loads(get(side.port, "/health"))["pending"]
-            final, peak = memory_mib(side.pid, "VmRSS"), side.peak_mib
             figures = get(side.port, "/metrics").decode()
     print(f"{sum(ends.values()):,} requests in {seconds:.0f} s, {CLIENTS} clients at once")
     for end, count in sorted(ends.items()):
         print(f"  {count:6,}  {end}")
-    print(f"resident memory after a quarter {warm:,.0f} MiB, in the end {final:,.0f} MiB, peak {peak:,.0f} MiB")
+    print(f"resident memory after each eighth, MiB: {memory}")
     print(f"pending in the end: {pending}; stuck or unanswered: {ends['STUCK'] + ends['UNANSWERED']}")
     counted = [
         line for line in figures.splitlines() if line.startswith(("seallm_requests_total", "seallm_http_replies"))
     ]
-    return {"ends": dict(ends), "warm_mib": warm, "final_mib": final, "pending": pending, "metrics": counted}
+    return {"ends": dict(ends), "memory_mib": memory, "pending": pending, "metrics": counted}
 
 
 def _send(port: int, numbers: range) -> Counter[str]:
@@ -103,17 +106,31 @@ def _read(connection: socket.socket) -> str:
     return status
 
 
+def _patient(port: int, drawn: random.Random, body: bytes, path: str = "/v1/chat/completions") -> str:
+    """Ask again, a little later, while the queue is full."""
+    for _ in range(TRIES):
+        end = _read(_post(port, body, path=path))
+        if end != "429":
+            return end
+        time.sleep(drawn.uniform(0.1, 0.4))
+    return "429 to the last"
+
+
 def _whole(port: int, drawn: random.Random) -> str:
-    return _read(_post(port, _body(drawn, n=drawn.choice((1, 1, 3)))))
+    return _patient(port, drawn, _body(drawn, n=drawn.choice((1, 1, 3))))
 
 
 def _stream(port: int, drawn: random.Random) -> str:
-    return _read(_post(port, _body(drawn, stream=True)))
+    return _patient(port, drawn, _body(drawn, stream=True))
+
+
+def _hurried(port: int, drawn: random.Random) -> str:
+    return _read(_post(port, _body(drawn)))
 
 
 def _text(port: int, drawn: random.Random) -> str:
     body = {"prompt": [" ".join(drawn.choices(WORDS, k=8))] * 3, "max_tokens": 3, "echo": True, "logprobs": 2}
-    return _read(_post(port, json.dumps(body).encode(), path="/v1/completions"))
+    return _patient(port, drawn, json.dumps(body).encode(), "/v1/completions")
 
 
 def _hang_up(port: int, drawn: random.Random) -> str:
@@ -151,8 +168,9 @@ def _half(port: int, drawn: random.Random) -> str:
 
 
 KINDS: dict[str, tuple[int, Ask]] = {
-    "whole answer": (25, _whole),
+    "whole answer": (20, _whole),
     "stream": (25, _stream),
+    "hurried": (5, _hurried),
     "text with scores": (8, _text),
     "hang up": (20, _hang_up),
     "garbage": (8, _garbage),

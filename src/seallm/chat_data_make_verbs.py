@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from seallm.base.errors import DataError, RecipeError
+from seallm.base.errors import DataError, EndpointError, RecipeError
 
 if TYPE_CHECKING:
     from seallm.chat_data.made import Outcome
@@ -29,6 +29,7 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Ask nothing: guess call
 PriceText = Annotated[
     str, typer.Option("--price", metavar="IN/OUT", help="Cost of a million tokens asked and answered, as 0.15/0.60.")
 ]
+MostCost = Annotated[float | None, typer.Option(min=0, help="Do not begin where the guess is above this cost.")]
 Rate = Annotated[float | None, typer.Option(min=0.01, help="Most calls a minute.")]
 TokenRate = Annotated[float | None, typer.Option(min=1, help="Most tokens a minute, asked and answered.")]
 Concurrent = Annotated[int, typer.Option(min=1, help="Calls under way at once.")]
@@ -58,6 +59,7 @@ def translate(
     key: Key = DEFAULT_KEY,
     dry_run: DryRun = False,
     price: PriceText = "0/0",
+    most_cost: MostCost = None,
     rate: Rate = None,
     token_rate: TokenRate = None,
     concurrent: Concurrent = 16,
@@ -74,7 +76,7 @@ def translate(
     conversations, codes = read_inputs(files), _codes(to)
     pace = (rate, token_rate, concurrent, call_seconds)
     asked = _teacher(teacher, key, price, pace, answers, max_new_tokens, batch, 0.0, 0, dry_run)
-    _finish(out, asked, lambda: translating.translate(conversations, codes, asked, settings))
+    _finish(out, asked, most_cost, lambda: translating.translate(conversations, codes, asked, settings))
 
 
 @make_app.command(
@@ -97,6 +99,7 @@ def write_more(
     key: Key = DEFAULT_KEY,
     dry_run: DryRun = False,
     price: PriceText = "0/0",
+    most_cost: MostCost = None,
     rate: Rate = None,
     token_rate: TokenRate = None,
     concurrent: Concurrent = 16,
@@ -117,7 +120,7 @@ def write_more(
     settings = SelfInstructSettings(count, most_similar, seed, licence)
     pace = (rate, token_rate, concurrent, call_seconds)
     asked = _teacher(teacher, key, price, pace, answers, max_new_tokens, batch, temperature, seed, dry_run)
-    _finish(out, asked, lambda: self_instruct(seeds, others, asked, settings))
+    _finish(out, asked, most_cost, lambda: self_instruct(seeds, others, asked, settings))
 
 
 @make_app.command(
@@ -133,6 +136,7 @@ def paraphrase(
     key: Key = DEFAULT_KEY,
     dry_run: DryRun = False,
     price: PriceText = "0/0",
+    most_cost: MostCost = None,
     rate: Rate = None,
     token_rate: TokenRate = None,
     concurrent: Concurrent = 16,
@@ -148,7 +152,12 @@ def paraphrase(
     conversations = read_inputs(files)
     pace = (rate, token_rate, concurrent, call_seconds)
     asked = _teacher(teacher, key, price, pace, answers, max_new_tokens, batch, 0.0, seed, dry_run)
-    _finish(out, asked, lambda: refining.paraphrase(conversations, asked, copies=copies, most_similar=most_similar))
+    _finish(
+        out,
+        asked,
+        most_cost,
+        lambda: refining.paraphrase(conversations, asked, copies=copies, most_similar=most_similar),
+    )
 
 
 @make_app.command(
@@ -161,6 +170,7 @@ def refine(
     key: Key = DEFAULT_KEY,
     dry_run: DryRun = False,
     price: PriceText = "0/0",
+    most_cost: MostCost = None,
     rate: Rate = None,
     token_rate: TokenRate = None,
     concurrent: Concurrent = 16,
@@ -176,7 +186,7 @@ def refine(
     conversations = read_inputs(files)
     pace = (rate, token_rate, concurrent, call_seconds)
     asked = _teacher(teacher, key, price, pace, answers, max_new_tokens, batch, 0.0, 0, dry_run)
-    _finish(out, asked, lambda: refining.refine(conversations, asked))
+    _finish(out, asked, most_cost, lambda: refining.refine(conversations, asked))
 
 
 @make_app.command(
@@ -256,8 +266,12 @@ def _teacher(
     return Teacher(model, SamplingSettings(max_new_tokens, temperature, seed=seed), is_rehearsal, runtime)
 
 
-def _finish(out: Path, teacher: "Teacher", make: Callable[[], "Outcome"]) -> None:
-    """Make, write and tell; a rehearsal writes nothing."""
+def _finish(out: Path, teacher: "Teacher", most_cost: float | None, make: Callable[[], "Outcome"]) -> None:
+    """Make, write and tell; a rehearsal writes nothing.
+
+    Raises:
+        EndpointError: it would cost too much, or the teacher cannot be asked.
+    """
     from rich.console import Console
 
     from seallm.base.artifacts import locked
@@ -265,6 +279,10 @@ def _finish(out: Path, teacher: "Teacher", make: Callable[[], "Outcome"]) -> Non
     from seallm.chat_data.make_tables import cost_table, outcome_table
 
     console = Console()
+    if most_cost is not None and not teacher.is_rehearsal:
+        cost = _guessed_cost(teacher, make)
+        if cost > most_cost:
+            raise EndpointError(f"It would cost about {cost:.4f}, and --most-cost is {most_cost}. Nothing was asked")
     if teacher.is_rehearsal:
         make()
         console.print(cost_table(teacher.meter, is_guess=True))
@@ -278,3 +296,10 @@ def _finish(out: Path, teacher: "Teacher", make: Callable[[], "Outcome"]) -> Non
     console.print(outcome_table(outcome))
     console.print(cost_table(teacher.meter, is_guess=False))
     typer.echo(f"{len(outcome.made):,} conversations written to {out}; see what was dropped beside it")
+
+
+def _guessed_cost(teacher: "Teacher", make: Callable[[], "Outcome"]) -> float:
+    teacher.is_rehearsal = True
+    make()
+    teacher.is_rehearsal = False
+    return teacher.guesses.total.cost(teacher.guesses.price)

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from seallm.many_values import ManyValues
+
 if TYPE_CHECKING:
     from seallm.base.artifacts import StageContext
 
@@ -52,6 +54,7 @@ def import_files(
     """Turn data sets of common formats into conversations; every bad row goes to quarantine with its reason."""
     from seallm.chat_data.stage import write_imported
 
+    _check_out(sources, out, is_folder=False)
     given = {"language": language, "category": category, "source": source, "licence": licence}
     section = _source_section(sources, format_name, columns, given)
     values = {"sources": [section], "max_bad_share": max_bad_share}
@@ -66,13 +69,16 @@ def import_files(
         typer.echo(f"Written to {path}")
 
 
-@chat_data_app.command(epilog="Example: seallm chat-data check chat.jsonl --out checked --languages en,th,vi")
+@chat_data_app.command(
+    cls=ManyValues,
+    epilog="Example: seallm chat-data check chat.jsonl --out checked --languages en,th --decontaminate a.jsonl b.jsonl",
+)
 def check(
     sources: Sources,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder to write.")],
     languages: Languages = None,
     benchmarks: Annotated[
-        list[str] | None, typer.Option("--decontaminate", metavar="FILE", help="Tests whose text must not be in it.")
+        list[str] | None, typer.Option("--decontaminate", metavar="FILE ...", help="Tests not to be trained on.")
     ] = None,
     format_name: FormatName = None,
     columns: Columns = None,
@@ -82,13 +88,20 @@ def check(
     """Check turns, languages, length, repetition, copies and benchmarks; what is dropped is kept with its reason."""
     from rich.console import Console
 
+    from seallm.base.drop_reasons import reason_title
     from seallm.chat_data.stage import write_checked
     from seallm.chat_data.tables import check_rows
 
+    _check_out(sources, out, is_folder=True)
     section = _source_section(sources, format_name, columns, {})
     values = {"sources": [section], "checks": {"benchmarks": benchmarks or []}}
     settings, context = _alone(values, overrides, languages, out, workers)
-    Console().print(check_rows(write_checked(settings, context)))
+    checks = write_checked(settings, context)
+    if checks["conversations"]:
+        Console().print(check_rows(checks))
+    if checks["preferences"]:
+        found = ", ".join(f"{reason_title(name)} {count:,}" for name, count in checks["checked_preferences"].items())
+        typer.echo(f"Of {checks['preferences']:,} preferences: {found}.")
     typer.echo(f"Written to {out}. See it with: seallm chat-data report {out}")
 
 
@@ -108,6 +121,7 @@ def mix(
     """Check, and part between the hybrid stage and fine-tuning, balanced by language and category."""
     from seallm.plan import run_alone
 
+    _check_out(sources, out, is_folder=True)
     recipe = _recipe({"sources": [_source_section(sources, format_name, columns, {})]}, overrides, languages, workers)
     made = run_alone("instructions", recipe.model_copy(update={"seed": seed}), Path.cwd(), out.resolve())
     typer.echo(f"{'Written to' if made else 'Already finished in'} {out}")
@@ -129,6 +143,20 @@ def report(
     table, path = write_report(folder, out, tokenizer)
     Console().print(table)
     typer.echo(f"Written to {path}")
+
+
+def _check_out(sources: list[str], out: Path, is_folder: bool) -> None:
+    """The output must be of its kind, and not be read as input the next time."""
+    from seallm.base.errors import DataError
+
+    if out.exists() and out.is_dir() != is_folder:
+        kinds = ("a folder", "a file") if is_folder else ("a file", "a folder")
+        raise DataError(f"--out {out} must be {kinds[0]}, and there is {kinds[1]} of that name. Give another name")
+    for name in sources:
+        if out.resolve().is_relative_to(Path(name).resolve()):
+            raise DataError(
+                f"--out {out} lies in the source {name}: the next run would read it. Give a place beside it"
+            )
 
 
 def _source_section(

@@ -113,6 +113,21 @@ class Prefer(Section):
     """Sequences generated or judged at once."""
 
 
+class Judging(Section):
+    """Open questions, answered by the run's chat models and judged."""
+
+    model: str | None = None
+    """Judge: a folder, `vllm:FOLDER` or `http://host/v1#model`; absent: the run's newest chat model judges itself."""
+    mode: Literal["score", "pairwise"] = "score"
+    """A score from 0 to 10 for each answer, or which of two models' answers is better, in both orders."""
+    questions: InputPath | None = None
+    """File of questions; absent: those that ship with seallm."""
+    limit: Positive = 2
+    """Questions of each language and category."""
+    max_answer_tokens: Positive = 256
+    """Longest answer."""
+
+
 class Evaluate(Section):
     """Figures for every model of the run, each with n and a 95 % interval."""
 
@@ -138,6 +153,8 @@ class Evaluate(Section):
     """Sequences scored or generated at once."""
     sample_prompts: Positive = 2
     """Prompts a language whose answers are shown in the report."""
+    judge: Judging | None = None
+    """Have answers to open questions judged."""
 
 
 class Recipe(Section):

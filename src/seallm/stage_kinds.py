@@ -59,7 +59,7 @@ KINDS = (
         "prefer", "seallm.prefer.stage:run", ("model", "instructions"), True, version=3, reads_setting="weaker_models"
     ),
     StageKind("dpo", "seallm.train.dpo:run", ("model", "prefer"), version=3),
-    StageKind("evaluate", "seallm.evaluate.stage:run", ("corpus", "vocab", *MODEL_STAGES), version=4),
+    StageKind("evaluate", "seallm.evaluate_stage:run", ("corpus", "vocab", *MODEL_STAGES), version=4),
     StageKind(
         "report", "seallm.evaluate.report:run", ("corpus", "vocab", *MODEL_STAGES, "prefer", "evaluate"), version=3
     ),

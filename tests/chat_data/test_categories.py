@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 import seallm
-from seallm.base.records import Message, read_conversations
-from seallm.chat_data.categories import categorise, is_translation, task_words
+from seallm.base.records import Conversation, Message, read_conversations
+from seallm.chat_data.categories import KINDS, categorise, is_translation, task_words
+from seallm.chat_data.conversation_table import to_table
 from seallm.chat_data.labels import CATEGORIES, category_name, language_code
 from seallm.languages import known_languages
 
@@ -31,20 +32,23 @@ def ask(text: str, answer: str = "Yes.") -> tuple[Message, ...]:
     ],
 )
 def test_rules(text: str, answer: str, language: str, category: str) -> None:
-    assert categorise(ask(text, answer), language) == category
+    table = to_table([("f:1", Conversation(ask(text, answer), language))])
+    assert categorise(table).tolist() == [category]
 
 
 def test_most_of_the_sample_is_told() -> None:
     good = [c for code in known_languages() for c in read_conversations(SAMPLE / f"{code}.jsonl")[0]]
-    right = [categorise(c.messages, c.language) == c.category for c in good]
+    found = categorise(to_table([("f:1", c) for c in good])).tolist()
+    right = [c.category == category for c, category in zip(good, found, strict=True)]
     assert len(right) == 400
     assert sum(right) / len(right) > 0.7
 
 
 def test_every_language_has_words_of_every_kind() -> None:
     for code in known_languages():
-        words = task_words(code)
-        assert all(getattr(words, name).pattern for name in words.__dataclass_fields__)
+        own, english = task_words(code), task_words("en")
+        assert all(own[kind].endswith(english[kind]) for kind in KINDS)
+        assert code == "en" or all(len(own[kind]) > len(english[kind]) for kind in KINDS)
     assert task_words("xx") == task_words("en")
 
 

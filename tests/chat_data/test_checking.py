@@ -56,6 +56,7 @@ def test_tables_give_back_what_they_were_made_of() -> None:
         (chat(f"แปลเป็นภาษาอังกฤษ: {THAI}", VIETNAMESE, "en"), {}, "turn_language"),  # of neither language
         (chat("เขียนโปรแกรมพิมพ์กำลังสอง", CODE, "th"), {}, ""),  # code tells no language
         (chat("ต้มน้ำกี่นาที", "3 min", "th"), {}, ""),
+        (chat("แต่งประโยคด้วยคำว่า 'noodles' และ 'simmer'", ENGLISH, "th"), {}, ""),  # a task about English
         (chat("Apa kabar?", "Baik.", "ms"), {}, ""),
     ],
 )

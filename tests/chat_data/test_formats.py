@@ -27,6 +27,7 @@ def turns(row: dict[str, Any]) -> list[tuple[str, str]]:
     [
         ({"messages": MESSAGES}, "messages"),
         ({"messages": json.dumps(MESSAGES)}, "messages"),
+        ({"messages": str(MESSAGES)}, "messages"),  # as pandas writes CSV
         ({"messages": [MESSAGES[0], {"role": "assistant", "content": [{"type": "text", "text": "A"}]}]}, "messages"),
         ({"conversations": SHARED}, "sharegpt"),
         ({"conversations": {"from": ["human", "gpt"], "value": ["Q", "A"]}}, "sharegpt"),
@@ -151,7 +152,7 @@ def test_preferences(row: dict[str, Any], prompt: list[str], scores: dict[str, f
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ({"prompt": "Q", "chosen": "A", "rejected": " A"}, "both answers are alike"),
+        ({"prompt": "Q", "chosen": "A", "rejected": "A"}, "chosen and rejected are the same"),
         ({"prompt": "Q", "chosen": "A", "rejected": ""}, "`rejected` is str ''"),
         ({"chosen": "A", "rejected": "B"}, "no `prompt`"),
         ({"prompt": MESSAGES, "chosen": "A", "rejected": "B"}, "end with the user"),

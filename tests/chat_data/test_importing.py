@@ -88,11 +88,12 @@ def test_texts_become_canonical_unicode(tmp_path: Path) -> None:
 
 def test_preferences_keep_source_and_licence(tmp_path: Path) -> None:
     rows = [{"prompt": "Q?", "chosen": "ฤดูเก็บเกี่ยวข้าว", "rejected": "B", "license": "mit"}, {"prompt": "Q"}]
+    rows.append({"prompt": "Q?", "chosen": "the same", "rejected": "the\u200b same "})
     path = write_lines(tmp_path / "a.jsonl", rows)
     found, summary = imported(path, default_source="ultra")
-    assert (found, summary["preferences"], len(summary["quarantine"])) == ([], 1, 1)
+    assert (found, summary["preferences"], len(summary["quarantine"])) == ([], 1, 2)
     written = tmp_path / "result.preferences.jsonl"
-    assert next(read_preferences(written)).language == "th"
+    assert [p.language for p in read_preferences(written)[0]] == ["th"]
     row = json.loads(written.read_text(encoding="utf-8"))
     assert (row["source"], row["licence"]) == ("ultra", "mit")
 

@@ -48,18 +48,29 @@ def test_marks_that_are_lost_doubled_or_made_up() -> None:
 def test_numbers_survive_in_any_digits_and_separators() -> None:
     assert numbers("In 1998, 1,250.5 kg") == numbers("๑๙๙๘ 1.250,5")
     assert numbers_problem("It took 12 days and 3 hours", "ใช้เวลา ๑๒ วัน สามชั่วโมง") is None
+    assert set(numbers("On May 30, 2005 at 7.55, 12 000 of 0800 555 111")) == {
+        "30",
+        "2005",
+        "755",
+        "12000",
+        "0800555111",
+    }
+    assert numbers_problem("380,000 people at 7.55am", "38 万人 7:55") is None
     assert numbers_problem("Born in 1984", "เกิดปี 1948") == "the number 1984 is lost"
+    assert numbers_problem("10 million people, 1.5 billion trees", "一千万 1000万人，15亿棵树") is None
+    assert numbers_problem("10 million people", "两百人") == "the number 10 is lost"
     assert numbers_problem("5,000 people", "၅၀၀၀ လူ") is None
 
 
 @pytest.mark.parametrize(
     ("text", "found"),
     [
-        ("Anna met Bob Marley in Paris on Monday.", ["Bob", "Marley", "Paris"]),
-        ("The iPhone by Apple uses iOS and NASA data. Then it stops.", ["iPhone", "Apple", "iOS", "NASA"]),
+        ("Anna met Somchai Marley in Paris on Monday.", ["Somchai", "Marley", "Paris"]),
+        ("The iPhone by Samsung uses iOS and NASA data. Then it stops.", ["iPhone", "Samsung", "iOS", "NASA"]),
         ("She speaks English. Is it Anna's dog?", ["Anna"]),
         ("# How To Cook Rice With Fish\nYou must NOT boil it", []),
         ("It is IMPORTANT that I go", []),
+        ("Ask the Government or the School of Narathiwat.", ["Narathiwat"]),
     ],
 )
 def test_names(text: str, found: list[str]) -> None:

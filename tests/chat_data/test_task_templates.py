@@ -10,7 +10,15 @@ import pytest
 
 from seallm.base.errors import DataError
 from seallm.base.records import Conversation
-from seallm.chat_data.task_templates import Kind, TemplateSettings, _phrases, from_rows, phrased_languages, read_rows
+from seallm.chat_data.task_templates import (
+    Kind,
+    TemplateSettings,
+    _phrases,
+    asks_across_languages,
+    from_rows,
+    phrased_languages,
+    read_rows,
+)
 from seallm.chat_data.turn_languages import languages_of_texts
 from seallm.languages import known_languages
 
@@ -63,6 +71,16 @@ def test_translations_go_both_ways_in_both_languages() -> None:
     )
     assert made("translation", PAIRS) == talks
     assert made("translation", PAIRS, TemplateSettings(phrased_languages(), seed=1)) != talks
+
+
+def test_tasks_across_languages_are_known_by_their_words() -> None:
+    rows = [*PAIRS, {"my": "ရေက အေးတယ်", "tl": "Malamig ang tubig", "zh": "水很冷"}]
+    for kind in ("translation", "dictionary"):
+        for talk in made(kind, rows * 3):
+            assert asks_across_languages(talk.messages[0].content, talk.language)
+    others = [{"text": "A long river", "summary": "A river", "language": code} for code in phrased_languages()]
+    for talk in made("summary", others):
+        assert not asks_across_languages(talk.messages[0].content, talk.language)
 
 
 def test_only_speakers_of_the_wanted_languages_ask() -> None:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -100,7 +101,7 @@ def test_one_poisoned_question_is_given_up_after_all_attempts() -> None:
 def test_a_server_that_fails_every_question_stops_the_work() -> None:
     with (
         ScriptedServer(echo, lambda *_: Fault(status=500)) as server,
-        pytest.raises(EndpointError, match=r"5 questions in a row, each asked 2 times.*status 500: scripted"),
+        pytest.raises(EndpointError, match=r"5 questions in a row, the last one asked 2 times: status 500: scripted"),
     ):
         Endpoint(server.address, replace(QUICK, attempts=2, concurrent_calls=1)).call_many(calls(50))
     assert len(server.asked) == 10
@@ -202,6 +203,16 @@ def test_retry_after_holds_for_all_calls() -> None:
     assert min(started) - begun >= 0.3
 
 
+def test_too_many_requests_are_no_failure_of_the_question() -> None:
+    with ScriptedServer(echo, lambda _, before: Fault(status=429) if before < 6 else None) as server:
+        endpoint = Endpoint(server.address, replace(QUICK, attempts=2, longest_wait_seconds=0.02))
+        assert texts(endpoint, calls(2)) == answers(2)
+    with ScriptedServer(echo, lambda *_: Fault(status=429)) as server:
+        endpoint = Endpoint(server.address, replace(QUICK, attempts=2, longest_wait_seconds=0.01))
+        assert texts(endpoint, calls(1)) == [None]
+        assert len(server.asked) == 20
+
+
 def test_tokens_are_counted_by_language_and_guessed_where_the_server_does_not_tell() -> None:
     asked = [*calls(2, "th"), *[chat_call([Message("user", "Hello there")], GREEDY, language="lo")]]
     with ScriptedServer(lambda body: "one two three") as server:
@@ -240,6 +251,19 @@ def test_a_damaged_answer_on_disk_is_asked_for_again(tmp_path: Path) -> None:
         kept[0].write_bytes(kept[0].read_bytes()[:30])
         assert texts(Endpoint(server.address, settings), calls(2)) == answers(2)
         assert len(server.asked) == 3
+
+
+def test_several_callers_share_one_folder_of_answers(tmp_path: Path) -> None:
+    """Four threads ask the same at the same moment; every answer is whole, and none is paid by a fifth."""
+    settings = replace(QUICK, answers=tmp_path, call_seconds=10.0)
+    with ScriptedServer(echo, seconds=0.01) as server, ThreadPoolExecutor(4) as threads:
+        found = list(threads.map(lambda _: texts(Endpoint(server.address, settings), calls(30)), range(4)))
+        assert found == [answers(30)] * 4
+        paid = sum(server.paid.values())
+        assert texts(Endpoint(server.address, settings), calls(30)) == answers(30)
+        assert sum(server.paid.values()) == paid
+    assert len(list(tmp_path.rglob("*.json"))) == 30
+    assert not list(tmp_path.rglob("*.tmp"))
 
 
 CLIENT = """

@@ -12,8 +12,12 @@ import pyarrow.parquet as pq
 from seallm.base.artifacts import StageContext
 from seallm.base.records import DOCUMENT_SCHEMA
 from seallm.base.runtime import Runtime
+from seallm.evaluate.judge import figures
+from seallm.evaluate.judge_agreement import order_figures
+from seallm.evaluate.judge_cases import Case
 from seallm.evaluate.report import run
 from seallm.recipe import Recipe
+from tests.evaluate.judged import QUESTIONS, verdicts
 
 LANGUAGES = ("en", "zh", "vi", "id", "th", "ms", "km", "lo", "my", "tl")
 MODELS = ("base", "pretrain", "hybrid", "sft", "dpo")
@@ -73,6 +77,7 @@ def write_run(folder: Path, text: str | None = None, seconds: float = 12.5) -> d
     write_training(inputs)
     write_preferences(inputs, text)
     write_evaluation(inputs["evaluate"], text)
+    write_judged(inputs["evaluate"], text)
     for k, path in enumerate(inputs.values()):
         manifest = {
             "seconds": seconds * (k + 1),
@@ -229,6 +234,26 @@ def write_evaluation(folder: Path, text: str | None) -> None:
         for prompt in (f"{SENTENCES[code]}?", f"({code}) {SENTENCES[code]}")
     ]
     write_json(folder / "samples.json", samples)
+
+
+def write_judged(folder: Path, text: str | None) -> None:
+    """What a judge said of two models: the later one wins three questions of four."""
+
+    def decide(case: Case) -> str:
+        return "AB"[case.models.index("sft" if int(case.question.key.split(":")[1]) % 4 == 0 else "dpo")]
+
+    found = verdicts(decide, "pairwise", ["sft", "dpo"])
+    settings = {"mode": "pairwise", "both_orders": True, "check_language": True, "questions_asked": len(QUESTIONS)}
+    judged = {
+        "judge": text or "dpo",
+        "models": ["sft", "dpo"],
+        "languages": ["en", "th", "lo"],
+        "categories": ["task-solving", "math-reasoning", "natural-question"],
+        "settings": settings,
+        **figures(found, "pairwise"),
+        "agreement": {"orders": order_figures(found, 0), "repeats": None, "gold": None},
+    }
+    write_json(folder / "judge" / "report.json", judged)
 
 
 def report(inputs: dict[str, Path], out: Path, recipe: dict[str, Any] | None = None) -> tuple[str, dict[str, Any]]:

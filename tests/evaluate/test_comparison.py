@@ -117,6 +117,17 @@ def test_the_page_has_every_section() -> None:
     assert comparison_page(made_up()) == comparison_page(made_up())
 
 
+def test_safety_stands_beside_helpfulness() -> None:
+    report = made_up()
+    for model in MODELS:
+        for metric, value in (("unsafe_rate", 0.3), ("refusal_rate", 0.6), ("over_refusal_rate", 0.1)):
+            report["rows"].append(row(model, "multijail", "th", metric, value, 0.05, None))
+    page = Page(comparison_page(report))
+    assert "safety" in page.ids()
+    assert "Safety against helpfulness" in page.text()
+    assert not {"multijail"} & {axis["name"] for axis in comparison_figures(report)["radar"]["by_task"]}
+
+
 def test_one_model_in_one_language_has_a_page() -> None:
     report = made_up(["alone"], ["th"])
     report["published"] = []

@@ -167,9 +167,13 @@ def test_only_languages_of_the_run(context: StageContext) -> None:
 def test_unknown_names_list_the_known_ones(context: StageContext) -> None:
     with (
         offline(),
-        pytest.raises(RecipeError, match=r"'hellaswag', which no task file defines\. Known: belebele, belebele_en"),
+        pytest.raises(
+            RecipeError, match=r"'hellaswag', which no task file defines\. Groups: belebele, belebele_text, "
+        ),
     ):
         load_tasks(settings("hellaswag"), context)
+    with offline(), pytest.raises(RecipeError, match=r"'xcopa_ht', .* defines \(nearest: 'xcopa_"):
+        load_tasks(settings("xcopa_ht"), context)
 
 
 def test_a_group_goes_on_without_a_missing_language(context: StageContext, tmp_path: Path) -> None:

@@ -87,7 +87,7 @@ def test_shows_every_section(page: Page) -> None:
     for wanted in (
         "Knowledge quiz",
         "XCOPA",
-        "NTREX, from English",
+        "NTREX from English",
         "round trip exact",
         "prefers the longer answer",
         "Safety against helpfulness",
@@ -199,7 +199,7 @@ def test_leaves_out_what_the_run_has_not(kept: list[str], inputs: dict[str, Path
         "base": {"training"},
         "corpus": {"corpus"},
         "vocab": {"vocab"},
-        "evaluate": {"results", "safety", "samples"},
+        "evaluate": {"results", "judged", "safety", "samples"},
         "prefer": {"preference"},
         "dpo": {"training", "preference"},
     }

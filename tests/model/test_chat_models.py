@@ -91,7 +91,9 @@ def test_what_was_answered_is_not_computed_again(folder: Path, tmp_path: Path) -
 def test_a_stop_string_ends_an_answer(folder: Path) -> None:
     whole = opened(folder).answer(QUESTIONS[:1], GREEDY)[0].text
     stop = whole[3:5]
-    assert opened(folder).answer(QUESTIONS[:1], GREEDY, stops=[stop]) == [ChatAnswer(whole.split(stop)[0], "stop")]
+    chat_model = opened(folder)
+    assert chat_model.answer(QUESTIONS[:1], GREEDY, stops=[stop]) == [ChatAnswer(whole.split(stop)[0], "stop")]
+    assert chat_model.meter.total.answer_tokens < GREEDY.max_new_tokens
 
 
 def test_a_conversation_without_room_is_given_up(folder: Path) -> None:

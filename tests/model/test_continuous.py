@@ -233,6 +233,12 @@ def test_jobs_that_cannot_be_done(model: PreTrainedModel) -> None:
     assert batch.num_sequences == 0
 
 
+def test_rounding_of_a_deep_model_in_half_precision_is_no_fault() -> None:
+    deep = lively(LlamaConfig(**SIZES | {"num_hidden_layers": 24})).bfloat16()
+    found = answers(small(deep), [Job(prompt, GREEDY, {2}) for prompt in prompts(3)])
+    assert all(found)
+
+
 def test_models_without_ordinary_attention_are_refused() -> None:
     config = MambaConfig(vocab_size=VOCABULARY, hidden_size=16, num_hidden_layers=1, state_size=4)
     config.max_position_embeddings = 100

@@ -13,8 +13,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import typer
 
-from seallm.base.errors import ModelError, WorkspaceError
+from seallm.base.errors import DataError, ModelError, WorkspaceError
 from seallm.cli import app
 from seallm.model.generation import SamplingSettings
 from seallm.serve.engine import Engine
@@ -98,8 +99,11 @@ def is_open(port: int) -> bool:
         return connection.connect_ex(("127.0.0.1", port)) == 0
 
 
-def serve_while(work: Callable[[int], list[str]], run: Path, *options: str) -> list[str]:
-    """`seallm serve` here in the main thread, while another thread works with it and then presses Ctrl-C."""
+def serve_while(work: Callable[[int], list[str]], run: Path, *options: str, stop: bool = True) -> list[str]:
+    """`seallm serve` here in the main thread, while another thread works with it and then presses Ctrl-C.
+
+    Without `stop`, the work itself has pressed it.
+    """
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     found: list[str] = []
@@ -112,7 +116,8 @@ def serve_while(work: Callable[[int], list[str]], run: Path, *options: str) -> l
         try:
             found.extend(work(port))
         finally:
-            os.kill(os.getpid(), signal.SIGINT)
+            if stop:
+                os.kill(os.getpid(), signal.SIGINT)
 
     thread = threading.Thread(target=client)
     thread.start()
@@ -158,3 +163,41 @@ def test_an_address_that_does_not_exist(small_run: Path) -> None:
 def test_no_model(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="no finished model"):
         serve(tmp_path, Address(port=0))
+
+
+def test_stopping_lets_a_stream_end(small_run: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Ctrl-C is pressed in the middle of an answer that cannot end by itself; the client reads the rest of it."""
+
+    def work(port: int) -> list[str]:
+        body: dict[str, object] = {"messages": [{"role": "user", "content": "Hello"}], "stream": True}
+        body |= {"max_tokens": 300, "temperature": 2.0, "seed": 5, "logit_bias": {"1": -100, "300": -100}}
+        with send(port, body) as connection:
+            answer = connection.recv(200)
+            os.kill(os.getpid(), signal.SIGINT)
+            while data := connection.recv(10_000):
+                answer += data
+        return [answer.decode()]
+
+    (answer,) = serve_while(work, small_run, "--device", "cpu", stop=False)
+    assert answer.endswith("data: [DONE]\n\n\r\n0\r\n\r\n")
+    assert '"finish_reason":"length"' in answer
+    assert "stopped" in capfd.readouterr().out
+
+
+def test_a_key_from_a_file(small_run: Path, tmp_path: Path) -> None:
+    file = tmp_path / "key"
+    file.write_text("k\n")
+    found = serve_while(
+        lambda port: [ask_for_count(port, "wrong"), ask_for_count(port, "k")], small_run, "--api-key-file", str(file)
+    )
+    assert found == ["401", ANSWERS["Count"]]
+    file.write_text("\n")
+    with pytest.raises(DataError, match="has no key"):
+        app(["serve", str(small_run), "--api-key-file", str(file)], standalone_mode=False)
+    with pytest.raises(DataError, match="cannot be read"):
+        app(["serve", str(small_run), "--api-key-file", str(tmp_path / "nowhere")], standalone_mode=False)
+
+
+def test_allowing_what_no_policy_forbids(small_run: Path) -> None:
+    with pytest.raises(typer.BadParameter, match="--allow-system goes with --policy"):
+        app(["serve", str(small_run), "--allow-system"], standalone_mode=False)

@@ -19,42 +19,39 @@ import functools
 import re
 import tomllib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from importlib import resources
 
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from seallm.base.records import Message
+from seallm.chat_data.conversation_table import turns_of
 from seallm.chat_data.labels import DIALOGUE, GENERAL, MATH, PROCESSING, SAFETY
+from seallm.chat_data.task_templates import asks_across_languages
 
 LOOKED_AT_CHARACTERS = 600  # of each end of a prompt; the task stands at one of them
 REFUSAL_CHARACTERS = 200  # of an answer, in which a refusal stands
 TALK_PROMPT_CHARACTERS, TALK_ANSWER_CHARACTERS = 80, 200
 CHAT_CHARACTERS = 200  # mean turn of a dialogue of several exchanges
 COUNTING_CHARACTERS = 300  # longest problem that is told by a number and a question for one
-_NUMBER = re.compile(r"\d")
-_CALCULATION = re.compile(r"\d\s*[+*×÷=^]\s*[\d(x]|\d\s+[-−/x]\s+\d|(?<![a-z])[a-z]\s*=\s*-?\d|[√∫∑]|\d\s*[xX]\s*\d")
+KINDS = ("translation", "processing", "math", "safety", "refusal", "quantity", "task", "talk")
+_CALCULATION = (
+    r"\p{Nd}\s*[+*×÷=^]\s*[\p{Nd}(x]|\p{Nd}\s+[-−/x]\s+\p{Nd}|\b[a-z]\s*=\s*-?\p{Nd}|[√∫∑]|\p{Nd}\s*[xX]\s*\p{Nd}"
+)
+_NUMBER, _ASKS_BACK = r"\p{Nd}", "[?？]$"
 _ENGLISH = "en"
 
-
-@dataclass(frozen=True)
-class TaskWords:
-    """The expressions of one language, those of English with them."""
-
-    translation: re.Pattern[str]
-    processing: re.Pattern[str]
-    math: re.Pattern[str]
-    safety: re.Pattern[str]
-    refusal: re.Pattern[str]
-    quantity: re.Pattern[str]
-    task: re.Pattern[str]
-    talk: re.Pattern[str]
+Mask = npt.NDArray[np.bool_]
 
 
 @functools.cache
-def task_words(language: str) -> TaskWords:
-    """The expressions for a language; those of English alone where it has none."""
+def task_words(language: str) -> dict[str, str]:
+    """One expression for each of KINDS: the language's own words, where it has any, and the English ones."""
     own = _lists().get(language, {}) if language != _ENGLISH else {}
     english = _lists()[_ENGLISH]
-    return TaskWords(**{name: _pattern([*own.get(name, ()), *english[name]]) for name in english})
+    return {kind: "|".join(f"(?:{words})" for words in (*own.get(kind, ()), *english[kind])) for kind in KINDS}
 
 
 @functools.cache
@@ -63,54 +60,69 @@ def _lists() -> dict[str, dict[str, list[str]]]:
     return tomllib.loads(text)
 
 
-def _pattern(expressions: Sequence[str]) -> re.Pattern[str]:
-    return re.compile("|".join(f"(?:{expression})" for expression in expressions), re.IGNORECASE)
+@functools.cache
+def _translation(language: str) -> re.Pattern[str]:
+    return re.compile(task_words(language)["translation"], re.IGNORECASE)
 
 
 def is_translation(messages: Sequence[Message], language: str) -> bool:
     """True where a user's turn asks for a translation, so that prompt and answer may differ in language."""
-    words = task_words(language).translation
-    return any(words.search(_ends(m.content)) for m in messages if m.role == "user")
-
-
-def categorise(messages: Sequence[Message], language: str) -> str:
-    """The category of a conversation.
-
-    Args:
-        messages: its turns.
-        language: its code.
-    """
-    words = task_words(language)
-    asked = [m.content.strip() for m in messages if m.role == "user"]
-    answers = [m.content.strip() for m in messages if m.role == "assistant"]
-    prompt = _ends(asked[0])
-    if words.safety.search(prompt) or words.refusal.search(answers[0][:REFUSAL_CHARACTERS]):
-        return SAFETY
-    if _counts(prompt, words):
-        return MATH
-    if words.processing.search(prompt) or words.translation.search(prompt):
-        return PROCESSING
-    return DIALOGUE if _is_talk(asked, answers, words) else GENERAL
-
-
-def _counts(prompt: str, words: TaskWords) -> bool:
-    if _CALCULATION.search(prompt) or words.math.search(prompt):
+    ends = (
+        f"{m.content[:LOOKED_AT_CHARACTERS]}\n{m.content[-LOOKED_AT_CHARACTERS:]}" for m in messages if m.role == "user"
+    )
+    if any(_translation(language).search(text) for text in ends):
         return True
-    is_short = len(prompt) <= COUNTING_CHARACTERS
-    return is_short and bool(_NUMBER.search(prompt) and words.quantity.search(prompt))
+    return any(asks_across_languages(m.content, language) for m in messages if m.role == "user")
 
 
-def _is_talk(asked: Sequence[str], answers: Sequence[str], words: TaskWords) -> bool:
-    turns = [*asked, *answers]
-    if len(asked) > 1 and sum(map(len, turns)) / len(turns) <= CHAT_CHARACTERS:
-        return True
-    is_short = len(asked[0]) <= TALK_PROMPT_CHARACTERS and len(answers[0]) <= TALK_ANSWER_CHARACTERS
-    if not is_short or words.task.search(asked[0]):
-        return False
-    return answers[0].endswith(("?", "？")) or bool(words.talk.search(asked[0]))
+def categorise(table: pa.Table) -> npt.NDArray[np.str_]:
+    """The category of each conversation of a table, by its words alone: (n,)."""
+    turns = turns_of(table)
+    texts = pc.utf8_trim_whitespace(turns.texts)
+    sizes = pc.utf8_length(texts).to_numpy()
+    _, first_asked = np.unique(turns.owners[turns.is_user], return_index=True)
+    _, first_answers = np.unique(turns.owners[turns.is_assistant], return_index=True)
+    asked, answers = np.flatnonzero(turns.is_user)[first_asked], np.flatnonzero(turns.is_assistant)[first_answers]
+    spoken = turns.is_user | turns.is_assistant
+    rounds = np.bincount(turns.owners[turns.is_user], minlength=len(table))
+    mean = np.bincount(turns.owners[spoken], sizes[spoken], len(table)) / np.maximum(2 * rounds, 1)
+    is_chat = (rounds > 1) & (mean <= CHAT_CHARACTERS)
+    is_short = (sizes[asked] <= TALK_PROMPT_CHARACTERS) & (sizes[answers] <= TALK_ANSWER_CHARACTERS)
+    prompts, replies = texts.take(pa.array(asked)), texts.take(pa.array(answers))
+    found = np.full(len(table), GENERAL, dtype="U32")
+    languages = np.array(table["language"].to_pylist(), dtype="U16")
+    for language in np.unique(languages):
+        rows = np.flatnonzero(languages == language)
+        asked_here, replies_here = (column.take(pa.array(rows)) for column in (prompts, replies))
+        words = task_words(str(language))
+        found[rows] = _of_one_language(asked_here, replies_here, is_short[rows], is_chat[rows], words)
+    return found
 
 
-def _ends(text: str) -> str:
-    if len(text) <= 2 * LOOKED_AT_CHARACTERS:
-        return text
-    return f"{text[:LOOKED_AT_CHARACTERS]}\n{text[-LOOKED_AT_CHARACTERS:]}"
+def _of_one_language(
+    prompts: pa.Array, replies: pa.Array, is_short: Mask, is_chat: Mask, words: dict[str, str]
+) -> npt.NDArray[np.str_]:
+    ends = _ends(prompts)
+    harm = _has(ends, words["safety"]) | _has(pc.utf8_slice_codeunits(replies, 0, REFUSAL_CHARACTERS), words["refusal"])
+    counts = pc.utf8_length(prompts).to_numpy() <= COUNTING_CHARACTERS
+    counts &= _has(ends, _NUMBER) & _has(ends, words["quantity"])
+    counts |= _has(ends, _CALCULATION) | _has(ends, words["math"])
+    processing = _has(ends, words["processing"]) | _has(ends, words["translation"])
+    talk = _has(replies, _ASKS_BACK) | _has(prompts, words["talk"])
+    talk = is_chat | (is_short & talk & ~_has(prompts, words["task"]))
+    return np.select([harm, counts, processing, talk], [SAFETY, MATH, PROCESSING, DIALOGUE], GENERAL)
+
+
+def _has(texts: pa.Array, expression: str) -> Mask:
+    return np.asarray(
+        pc.match_substring_regex(texts, expression, ignore_case=True).to_numpy(zero_copy_only=False), bool
+    )
+
+
+def _ends(texts: pa.Array) -> pa.Array:
+    """Both ends of long texts, others whole."""
+    head = pc.utf8_slice_codeunits(texts, 0, LOOKED_AT_CHARACTERS)
+    tail = pc.utf8_slice_codeunits(texts, -LOOKED_AT_CHARACTERS)
+    is_long = pc.greater(pc.utf8_length(texts), 2 * LOOKED_AT_CHARACTERS)
+    separator = pa.scalar("\n", texts.type)
+    return pc.if_else(is_long, pc.binary_join_element_wise(head, tail, separator), texts)

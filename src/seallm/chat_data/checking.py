@@ -204,6 +204,7 @@ def _categories(table: pa.Table) -> list[str]:
     """The category that each conversation has, or the one that rules find."""
     given: list[str] = table["category"].to_pylist()
     rows = [number for number, category in enumerate(given) if not category]
-    for row, conversation in zip(rows, to_conversations(table.take(pa.array(rows, pa.int64()))), strict=True):
-        given[row] = categorise(conversation.messages, conversation.language)
+    if rows:
+        for row, category in zip(rows, categorise(table.take(pa.array(rows))).tolist(), strict=True):
+            given[row] = category
     return given

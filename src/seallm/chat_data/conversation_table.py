@@ -9,7 +9,6 @@ language, category, source, licence
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict
 from typing import NamedTuple
 
 import numpy as np
@@ -55,8 +54,13 @@ def conversation_key(conversation: Conversation) -> str:
 
 def to_table(conversations: Sequence[tuple[str, Conversation]]) -> pa.Table:
     """Places and conversations as a table."""
-    rows = [{"where": where, "key": conversation_key(c), **asdict(c)} for where, c in conversations]
-    return pa.Table.from_pylist(rows, SCHEMA)
+    columns = {
+        "where": [where for where, _ in conversations],
+        "key": [conversation_key(c) for _, c in conversations],
+        "messages": [[{"role": m.role, "content": m.content} for m in c.messages] for _, c in conversations],
+        **{name: [getattr(c, name) for _, c in conversations] for name in LABELS},
+    }
+    return pa.table([pa.array(columns[f.name], f.type) for f in SCHEMA], schema=SCHEMA)
 
 
 def to_conversations(table: pa.Table) -> Iterator[Conversation]:

@@ -13,12 +13,14 @@ and the assistant must speak last, or the row is bad. What a format has no field
 licence, system) is read under the usual names, or those of a column map.
 """
 
+import ast
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Literal, get_args
 
 from seallm.base.errors import DataError
-from seallm.base.records import Conversation, Preference, parse_conversation, parse_messages
+from seallm.base.records import Conversation, Preference, parse_conversation, parse_preference
 
 Format = Literal["messages", "sharegpt", "alpaca", "prompt", "preference"]
 FORMATS: tuple[Format, ...] = get_args(Format)
@@ -117,10 +119,7 @@ def _prompt_pair(row: Row) -> tuple[str, str] | None:
 def _as_list(value: object) -> object:
     """A list of turns, also where a table holds it as JSON text or as one column for each key."""
     if isinstance(value, str) and value.lstrip().startswith(("[", "{")):
-        try:
-            value = json.loads(value)
-        except ValueError:
-            return value
+        value = _written_value(value)
     if isinstance(value, dict) and value and all(isinstance(column, list) for column in value.values()):
         sizes = {len(column) for column in value.values()}
         return (
@@ -129,6 +128,14 @@ def _as_list(value: object) -> object:
             else value
         )
     return value
+
+
+def _written_value(text: str) -> object:
+    """The value of JSON, or of what Python wrote, as pandas puts lists into CSV; the text where it is neither."""
+    for read in (json.loads, ast.literal_eval):
+        with suppress(ValueError, SyntaxError, MemoryError, RecursionError):
+            return read(text)
+    return text
 
 
 def _turns(value: object, where: str) -> list[dict[str, Any]]:
@@ -225,17 +232,12 @@ def _preference(row: Row, where: str) -> Preference:
         prompt, chosen, rejected = _chosen_and_rejected(row, where)
         names = {"chosen": "score_chosen", "rejected": "score_rejected"}
         scores = {ours: _number(row.get(theirs)) for ours, theirs in names.items()}
-    parsed = [parse_messages(turns, where) for turns in (prompt, chosen, rejected)]
-    roles = [m.role for m in parsed[0] if m.role != "system"]
-    if roles != ["user", "assistant"] * (len(roles) // 2) + ["user"] or any(m.role == "system" for m in parsed[0][1:]):
+    roles = [turn["role"] for turn in prompt if turn["role"] != "system"]
+    if roles != ["user", "assistant"] * (len(roles) // 2) + ["user"] or any(t["role"] == "system" for t in prompt[1:]):
         raise DataError(f"{where}: the prompt's roles {roles} must alternate and end with the user")
-    for name, answer in zip(("chosen", "rejected"), parsed[1:], strict=True):
-        if [m.role for m in answer] != ["assistant"]:
-            raise DataError(f"{where}: `{name}` has roles {[m.role for m in answer]}; expected one answer")
-    if parsed[1][0].content.strip() == parsed[2][0].content.strip():
-        raise DataError(f"{where}: both answers are alike")
     known = {name: score for name, score in scores.items() if score is not None}
-    return Preference(parsed[0], parsed[1], parsed[2], labels(row)["language"], known)
+    parts = {"prompt": prompt, "chosen": chosen, "rejected": rejected, "scores": known}
+    return parse_preference({**parts, "language": labels(row)["language"]}, where)
 
 
 def _chosen_and_rejected(

@@ -4,12 +4,14 @@
     numbers, names                                   stay in the text, so that its grammar can bend around them, and
                                                      must stand in the translation too
 
-Numbers may be written in the digits of the language and with other separators. Names are what is written with a capital
-where no sentence begins, words with capitals inside, and words of capitals alone; words such as Monday or English,
-which every language has its own for, are none.
+Numbers may be written in the digits of the language and with other separators. Names are words with capitals inside,
+short words of capitals alone, and words with a capital where no sentence begins, unless English writes them small as a
+rule (Government, Apple) or every language has its own for them (Monday, English).
 """
 
 import functools
+import gzip
+import json
 import re
 import tomllib
 import unicodedata
@@ -33,10 +35,11 @@ _KEPT = re.compile(
     ),
     re.DOTALL,
 )
-_NUMBER = re.compile(r"\d[\d.,\u00a0\u202f'’ ]*\d|\d")
+_NUMBER = re.compile(r"\d+(?:[.,:'’]\d+|[ \u00a0\u202f]\d{3}(?!\d))*")
+_LARGE_NUMBER = re.compile(r"(\d[\d.,]*\d|\d)[ -]?(?:hundred|thousand|million|billion|trillion|m|bn)\b", re.IGNORECASE)
 _WORD = re.compile(r"[^\W\d_]+(?:[’'-][^\W\d_]+)*")
 _SENTENCE_END = re.compile(r"[.!?:;…\"“”(\n*#>•-]\s*$")
-_SEPARATORS = re.compile(r"[.,\u00a0\u202f'’ ]")
+_SEPARATORS = re.compile(r"[.,:\u00a0\u202f'’ ]")
 _LONGEST_ACRONYM = 5
 _TITLE_WORDS, _TITLE_SHARE = 3, 0.6  # lines whose long words are capitalised as a rule: headings
 
@@ -123,11 +126,19 @@ def _is_title(line: str) -> bool:
 
 
 def numbers_problem(source: str, translation: str) -> str | None:
-    """The first number of the source that the translation lacks; those of one digit may become words."""
+    """The first number of the source that the translation lacks.
+
+    Those of one digit may become words. Thousands and millions, in digits or words, lose and gain zeros where a
+    language counts in other units, so that only their other digits must be there.
+    """
     have = numbers(translation)
-    for number, count in numbers(source).items():
-        if len(number) > 1 and have[number] == 0:
-            return f"the number {number} is lost" if count else None
+    shapes = {number.strip("0") for number in have}
+    large = {_SEPARATORS.sub("", found[1]) for found in _LARGE_NUMBER.finditer(source)}
+    for number in numbers(source):
+        is_large = number in large or number.endswith("000")
+        is_there = number.strip("0") in shapes if is_large else number in have
+        if len(number) > 1 and not is_there:
+            return f"the number {number} is lost"
     return None
 
 
@@ -144,13 +155,25 @@ def _looks_like_name(word: str, *, begins: bool) -> bool:
     if word.isupper() and len(word) > _LONGEST_ACRONYM:
         return False  # emphasis
     has_inner_capital = any(character.isupper() for character in word[1:])
-    return has_inner_capital or (word[0].isupper() and not begins)
+    return has_inner_capital or (word[0].isupper() and not begins and word.casefold() not in _small_words())
 
 
 @functools.cache
 def _no_names() -> frozenset[str]:
     text = (resources.files("seallm.chat_data") / "capitals.toml").read_text(encoding="utf-8")
     return frozenset(tomllib.loads(text)["words"].split())
+
+
+@functools.cache
+def _small_words() -> frozenset[str]:
+    """Words that the English text which ships with seallm writes small at least as often as with a capital."""
+    small: Counter[str] = Counter()
+    with gzip.open(
+        str(resources.files("seallm") / "sample" / "base" / "english.jsonl.gz"), "rt", encoding="utf-8"
+    ) as file:
+        for word in re.findall(r"[A-Za-z]+", "\n".join(json.loads(line)["text"] for line in file)):
+            small[word.lower()] += 1 if word.islower() else -1
+    return frozenset(word for word, count in small.items() if count >= 0)
 
 
 def _ascii_digit(character: str) -> str:

@@ -16,18 +16,31 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from seallm.base.errors import DataError
-from seallm.base.files import atomic_writer, read_json, read_json_lines, write_json_lines
+from seallm.base.files import atomic_writer, read_json, write_json_lines
 from seallm.base.places import place_size
 from seallm.base.runtime import Runtime
 from seallm.base.shards import map_shards
 from seallm.chat_data.checking import FIGURES_SCHEMA, LANGUAGE, check_table
 from seallm.chat_data.conversation_table import LABELS
-from seallm.chat_data.copies import BENCHMARK, EXACT, NEAR, find_copies, find_leaking, index_benchmarks, key_numbers
+from seallm.chat_data.copies import (
+    BENCHMARK,
+    EXACT,
+    NEAR,
+    Copies,
+    find_copies,
+    find_leaking,
+    index_benchmarks,
+    key_numbers,
+)
 from seallm.chat_data.importing import SourceFile, import_file
+from seallm.chat_data.preference_checks import check_preferences
 from seallm.recipe_instructions import InstructionChecks, Instructions
 
 PRELOAD = "seallm.chat_data.checking"
-PREFERENCES, QUARANTINE = "preferences.jsonl", "quarantine.jsonl"
+_GROUPS_AT_ONCE = 8  # row groups of 2,000 conversations
+_TABLE_COLUMNS = ("where", "key", *(name for name in LABELS if name != "category"))
+_FIGURES_SCHEMA = pa.schema([*(pa.field(name, pa.string()) for name in _TABLE_COLUMNS), *FIGURES_SCHEMA])
+QUARANTINE = "quarantine.jsonl"
 
 
 @dataclass(frozen=True)
@@ -53,28 +66,28 @@ class Prepared:
 
 @dataclass(frozen=True)
 class _CheckJob:
-    """A table and how it is checked; it is sent to the worker that does so."""
+    """A part of a table and how it is checked; it is sent to the worker that does so."""
 
     table: Path
+    groups: range  # row groups of the table
     checks: InstructionChecks
     languages: tuple[str, ...]
 
 
 def import_all(
-    files: Sequence[SourceFile], quarantine: Path, preferences: Path, work: Path, max_bad_share: float, runtime: Runtime
+    files: Sequence[SourceFile], quarantine: Path, work: Path, max_bad_share: float, runtime: Runtime
 ) -> tuple[list[Path], dict[str, Any]]:
     """Import every file.
 
     Args:
         files: the sources.
         quarantine: file to write with the bad rows.
-        preferences: file to write with the preferences.
         work: folder for intermediate files.
         max_bad_share: of all rows that may be unreadable.
         runtime: `workers` processes.
 
     Returns:
-        The tables of conversations, and counts.
+        The tables of conversations, beside each a file of preferences (`preference_files`), and counts.
 
     Raises:
         DataError: too many rows cannot be read, or there is none.
@@ -86,8 +99,6 @@ def import_all(
     summaries = [read_json(result) for result in results]
     bad = [row for summary in summaries for row in summary["quarantine"]]
     write_json_lines(quarantine, bad)
-    pairs = (result.with_suffix(".preferences.jsonl") for result in results)
-    write_json_lines(preferences, (row for path in pairs for _, row in read_json_lines(path)))
     counts = {
         "conversations": sum(summary["conversations"] for summary in summaries),
         "preferences": sum(summary["preferences"] for summary in summaries),
@@ -99,12 +110,19 @@ def import_all(
     return [result.with_suffix(".parquet") for result in results], counts
 
 
+def preference_files(tables: Sequence[Path]) -> list[Path]:
+    """The files of preferences beside these tables."""
+    return [table.with_suffix(".preferences.jsonl") for table in tables]
+
+
 def _check_readable(counts: dict[str, Any], quarantine: Sequence[dict[str, Any]], most: float, path: Path) -> None:
     good, bad = counts["conversations"] + counts["preferences"], len(quarantine)
     if bad <= most * (good + bad) and good:
         return
-    often = Counter(row["reason"].split(" (")[0][:100] for row in quarantine).most_common(3)
-    reasons = "; ".join(f"{number:,} x {reason}" for reason, number in often)
+    if not good + bad:
+        raise DataError("The files named hold no rows at all. Check the paths, and that they are not empty")
+    kinds = Counter(row["reason"].split(" (")[0].split("; ")[0].split(", found")[0] for row in quarantine)
+    reasons = "; ".join(f"{number:,} x {reason}" for reason, number in kinds.most_common(3))
     first = f" The first: {quarantine[0]['where']}." if quarantine else ""
     raise DataError(
         f"{bad:,} of {good + bad:,} rows cannot be read, more than the share of {most:g} that is allowed: {reasons}."
@@ -129,7 +147,7 @@ def prepare(
         settings: thresholds of the checks, and the share of rows that may be unreadable.
         benchmarks: files of tests and their names.
         languages: codes that are wanted.
-        out: gets quarantine.jsonl and preferences.jsonl.
+        out: gets quarantine.jsonl, preferences.jsonl and preferences_dropped.jsonl.
         work: folder for intermediate files; what is finished there is not done again.
         runtime: `workers` processes.
 
@@ -138,22 +156,23 @@ def prepare(
     """
     checks = settings.checks
     most = settings.max_bad_share
-    tables, counts = import_all(files, out / QUARANTINE, out / PREFERENCES, work, most, runtime)
-    jobs = [_CheckJob(table, checks, languages) for table in tables]
-    results = [table.with_suffix(".figures.parquet") for table in tables]
+    tables, counts = import_all(files, out / QUARANTINE, work, most, runtime)
+    jobs = [_CheckJob(table, groups, checks, languages) for table in tables for groups in _parts_of(table)]
+    results = [job.table.with_suffix(f".figures.{job.groups.start:06d}.parquet") for job in jobs]
     map_shards(_check, jobs, results, "checking", runtime, runtime.engine, PRELOAD)
-    figures = pa.concat_tables([pq.read_table(result) for result in results]).combine_chunks()
+    found = [pq.read_table(result) for result in results]
+    figures = pa.concat_tables([_FIGURES_SCHEMA.empty_table(), *found]).combine_chunks()
     keys = key_numbers(figures["key"].to_pylist())
     reasons, details = (np.array(figures[name].to_pylist(), object) for name in ("reason", "detail"))
+    index = None
     if benchmarks:
         index_benchmarks(benchmarks, checks.benchmark_fields, work / "benchmarks.npz")
-        leaks = find_leaking(tables, work / "benchmarks.npz", checks.benchmark_share, work, runtime)
+        leaks, index = find_leaking(tables, work / "benchmarks.npz", checks.benchmark_share, work, runtime)
         _drop_leaking(leaks, [len(pq.ParquetFile(t).read(["key"])) for t in tables], reasons, details)
-    copies = find_copies(figures, keys, reasons == "", checks.near_duplicate_similarity, work, runtime)
-    places = figures["where"].to_pylist()
-    for is_copy, reason in ((copies.exact, EXACT), (copies.near, NEAR)):
-        for row in np.flatnonzero(is_copy).tolist():
-            reasons[row], details[row] = reason, f"of {places[copies.of[row]]}"
+    if len(figures):
+        copies = find_copies(figures, keys, reasons == "", checks.near_duplicate_similarity, work, runtime)
+        _drop_copies(copies, figures["where"].to_pylist(), reasons, details)
+    counts["checked_preferences"] = check_preferences(preference_files(tables), out, checks, languages, index)
     return Prepared(tables, figures, keys, reasons, details, counts)
 
 
@@ -173,14 +192,32 @@ def _drop_leaking(
         start += size
 
 
+def _drop_copies(
+    copies: Copies,
+    places: Sequence[str],
+    reasons: npt.NDArray[np.object_],
+    details: npt.NDArray[np.object_],
+) -> None:
+    for is_copy, reason in ((copies.exact, EXACT), (copies.near, NEAR)):
+        for row in np.flatnonzero(is_copy).tolist():
+            reasons[row], details[row] = reason, f"of {places[copies.of[row]]}"
+
+
+def _parts_of(table: Path) -> list[range]:
+    """The row groups of a table in parts that are checked apart, so that one large file keeps several workers busy."""
+    count = pq.ParquetFile(table).num_row_groups
+    return [range(start, min(start + _GROUPS_AT_ONCE, count)) for start in range(0, count, _GROUPS_AT_ONCE)]
+
+
 def _check(job: _CheckJob, result: Path) -> None:
-    labels = ["where", "key", *LABELS]
-    schema = pa.schema([*(pa.field(name, pa.string()) for name in labels if name != "category"), *FIGURES_SCHEMA])
+    schema = _FIGURES_SCHEMA
     with atomic_writer(result) as out, pq.ParquetWriter(out, schema) as writer, pq.ParquetFile(job.table) as file:
-        for group in range(file.num_row_groups):
+        for group in job.groups:
             table = file.read_row_group(group)
             found = check_table(table, job.checks, job.languages)
-            columns = {name: table[name] for name in labels} | {name: found[name] for name in FIGURES_SCHEMA.names}
+            columns = {name: table[name] for name in _TABLE_COLUMNS} | {
+                name: found[name] for name in FIGURES_SCHEMA.names
+            }
             writer.write_table(pa.table([columns[name] for name in schema.names], schema=schema))
 
 

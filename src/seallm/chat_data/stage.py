@@ -4,13 +4,14 @@ hybrid.jsonl       most conversations of the hybrid languages
 sft.jsonl          a balanced rest, which prefer asks its questions from too
 held_out.jsonl     questions that nothing is trained on
 left_over.jsonl    what caps and quotas left over
-preferences.jsonl  imported pairs of a better and a worse answer
+preferences.jsonl  imported pairs of a better and a worse answer, checked; preferences_dropped.jsonl: the others
 dropped.jsonl      conversations that broke a rule, with the reason
 quarantine.jsonl   rows that could not be read, with the reason
 made/              what a teacher made of the sources (`stage_teacher`)
 checks.json, mix.json   the counts of it all
 """
 
+import shutil
 import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
@@ -25,6 +26,7 @@ from rich.console import Console
 
 from seallm.base.artifacts import StageContext, timed
 from seallm.base.errors import DataError
+from seallm.base.files import write_json_lines
 from seallm.base.places import Place, place_label, place_name
 from seallm.base.records import read_conversations, write_conversations
 from seallm.chat_data.conversation_table import to_conversations
@@ -40,7 +42,15 @@ from seallm.chat_data.output_files import (
     write_kept,
     write_mix,
 )
-from seallm.chat_data.preparing import PREFERENCES, QUARANTINE, Prepared, dropped_counts, import_all, prepare
+from seallm.chat_data.preference_checks import PREFERENCES, preference_rows, without_place
+from seallm.chat_data.preparing import (
+    QUARANTINE,
+    Prepared,
+    dropped_counts,
+    import_all,
+    preference_files,
+    prepare,
+)
 from seallm.chat_data.row_files import is_about
 from seallm.chat_data.tables import mix_rows
 from seallm.corpus.build import close_work, open_work
@@ -57,7 +67,7 @@ def run(settings: Instructions, context: StageContext) -> None:
     """
     work = open_work(context.out)
     with timed(context.timings, "make_seconds"):
-        made = _made(settings, context)
+        made = _made(settings, context, work / "sources")
     with timed(context.timings, "check_seconds"):
         prepared = _prepare(settings, context, work, made)
     table = load_table(prepared)
@@ -76,15 +86,15 @@ def run(settings: Instructions, context: StageContext) -> None:
     close_work(context.out)
 
 
-def _made(settings: Instructions, context: StageContext) -> list[SourceFile]:
-    """What the teacher makes of the sources' good conversations; nothing without a teacher."""
+def _made(settings: Instructions, context: StageContext, checked: Path) -> list[SourceFile]:
+    """What the teacher makes of the sources' good conversations, which `checked` is for; nothing without a teacher."""
     if settings.teacher is None:
         return []
     from seallm.chat_data.stage_teacher import make_more
 
-    with tempfile.TemporaryDirectory(dir=context.out, prefix=".sources") as folder:
-        write_checked(settings, replace(context, out=Path(folder)))
-        conversations, _ = read_conversations(Path(folder) / CONVERSATIONS)
+    shutil.rmtree(checked, ignore_errors=True)  # of a run that was killed here
+    write_checked(settings, replace(context, out=checked))
+    conversations, _ = read_conversations(checked / CONVERSATIONS)
     return make_more(settings.teacher, conversations, context)
 
 
@@ -116,7 +126,7 @@ def write_checked(settings: Instructions, context: StageContext) -> dict[str, An
         table = load_table(prepared)
     checks = write_checks(context.out / CHECKS, prepared)
     write_dropped(context.out / DROPPED, table, prepared)
-    rows = _kept_rows(prepared, context)
+    rows = _kept_rows(prepared, context) if len(prepared.keys) else np.zeros(0, np.int64)  # preferences alone
     write_kept(context.out / CONVERSATIONS, table, rows[np.argsort(prepared.keys[rows], kind="stable")])
     return checks
 
@@ -133,15 +143,23 @@ def write_imported(settings: Instructions, context: StageContext, out: Path) -> 
     out.parent.mkdir(parents=True, exist_ok=True)
     files = source_files(settings.sources, context)
     beside = (out.with_suffix(f".{QUARANTINE}"), out.with_suffix(f".{PREFERENCES}"))
+    quarantine, preferences = beside
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=".import") as work:
-        tables, counts = import_all(files, *beside, Path(work), settings.max_bad_share, context.runtime)
+        try:
+            tables, counts = import_all(files, quarantine, Path(work), settings.max_bad_share, context.runtime)
+            write_json_lines(preferences, map(without_place, preference_rows(preference_files(tables))))
+        finally:
+            _remove_empty(beside)
         batches = (batch for path in tables for batch in pq.ParquetFile(path).iter_batches())
         rows = (row for batch in batches for row in to_conversations(pa.table(batch)))
         write_conversations(out, rows)
-    for path in beside:
-        if not path.stat().st_size:
-            path.unlink()
     return {**counts, "files": len(files), "written": [out, *filter(Path.exists, beside)]}
+
+
+def _remove_empty(paths: Sequence[Path]) -> None:
+    for path in paths:
+        if path.is_file() and not path.stat().st_size:
+            path.unlink()
 
 
 def source_files(sources: Sequence[InstructionSource], context: StageContext) -> list[SourceFile]:

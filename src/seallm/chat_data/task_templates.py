@@ -12,6 +12,7 @@ the row and the seed alone.
 import functools
 import hashlib
 import itertools
+import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ from seallm.chat_data.made import Made
 
 Kind = Literal["translation", "summary", "comprehension", "dictionary"]
 _TSV = ".tsv"
+_ACROSS = ("translation", "word", "meaning")
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,24 @@ def _phrases() -> dict[str, dict[str, Any]]:
 def phrased_languages() -> tuple[str, ...]:
     """Codes of the languages that have phrasings."""
     return tuple(_phrases())
+
+
+def asks_across_languages(text: str, language: str) -> bool:
+    """True for a task of ours whose answer, or whose quoted word, is in another language than the one who asks."""
+    return language in _phrases() and _across(language).fullmatch(text.strip()) is not None
+
+
+@functools.cache
+def _across(language: str) -> re.Pattern[str]:
+    own = _phrases()[language]
+    names = "|".join(re.escape(name) for name in own["names"].values())
+    patterns = []
+    for task in _ACROSS:
+        for phrase in own[task]:
+            parts = re.split(r"(\{\w+\})", phrase)
+            kinds = {"{language}": f"(?:{names})", "{text}": ".+", "{word}": ".+"}
+            patterns.append("".join(kinds.get(part) or re.escape(part) for part in parts))
+    return re.compile("|".join(f"(?:{pattern})" for pattern in patterns), re.DOTALL)
 
 
 def from_rows(kind: Kind, rows: Iterable[Mapping[str, Any]], settings: TemplateSettings) -> Iterator[Made]:

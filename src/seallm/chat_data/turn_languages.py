@@ -17,20 +17,20 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from seallm.base.records import Conversation
-from seallm.corpus.characters import FIRST_UNSPACED, LAST_UNSPACED
+from seallm.corpus.characters import FIRST_UNSPACED, LAST_UNSPACED, SCRIPTS
 from seallm.corpus.fasttext import default_model
 from seallm.corpus.identify import JAPANESE, MIN_SCRIPT_SHARE, UNDETERMINED_MYANMAR, Identifier
 from seallm.corpus.line_languages import line_languages
 from seallm.corpus.ngrams import make_minhash
 from seallm.corpus.statistics import LETTERS, measure
 from seallm.corpus.word_lists import WordLists
-from seallm.languages import known_languages, load_languages
+from seallm.languages import known_languages, load_language, load_languages
 
 SCRIPT_LETTERS = 6  # of Thai, Lao, Khmer, Burmese, Chinese: the script decides
 TELLING_LETTERS, TELLING_SCORE = 30, 0.6  # of Latin script: lid.176 is at a loss with three words
 STRANGE_LETTERS, STRANGE_SCORE = 80, 0.8  # a language without a file: short Indonesian passes for Cebuano
 CONTESTED_LETTERS = 200  # where the second look decided, or two languages share a label
-PART_OF_PROMPT = 0.2  # share of a prompt's bytes in the answer's language that makes it a prompt in both
+PART_OF_PROMPT = 0.2  # share of a prompt in the answer's language or script that makes it a prompt in both
 # fenced code, quoted code, formulas between dollars, addresses
 _NO_LANGUAGE = r"(?s)```.*?(?:```|$)|`[^`\n]+`|\$\$.+?\$\$|https?://\S+|www\.\S+"
 
@@ -51,12 +51,14 @@ class TurnLanguages(NamedTuple):
         letters: that were looked at, (t,).
         tells: True where there was enough to tell, (t,).
         shares: of the turns in several languages, by number: language to share of bytes.
+        scripts: letters by script, (t, scripts).
     """
 
     codes: npt.NDArray[np.str_]
     letters: npt.NDArray[np.int64]
     tells: npt.NDArray[np.bool_]
     shares: Mapping[int, Mapping[str, float]]
+    scripts: npt.NDArray[np.int64]
 
 
 @functools.cache
@@ -89,7 +91,7 @@ def identify_turns(texts: pa.Array) -> TurnLanguages:
         [by_script, is_strange, whole.contested], [SCRIPT_LETTERS, STRANGE_LETTERS, CONTESTED_LETTERS], TELLING_LETTERS
     )
     is_sure = by_script | (scores >= np.where(is_strange, STRANGE_SCORE, TELLING_SCORE))
-    return TurnLanguages(codes, letters, (letters >= needed) & is_sure, found.shares)
+    return TurnLanguages(codes, letters, (letters >= needed) & is_sure, found.shares, statistics.scripts)
 
 
 def languages_of_texts(texts: Sequence[str]) -> list[str]:
@@ -147,6 +149,7 @@ def find_agreement(
     letters = np.bincount(owners, found.letters * answering, rows)
     foreign = np.bincount(owners, found.letters * (answering & is_foreign), rows)
     share = np.divide(foreign, letters, out=np.zeros(rows), where=letters > 0)
+    share[_is_about_another_script(found, owners, is_user, is_assistant, languages)] = 0
     prompts = _main_language(found, owners, asking, rows)
     agrees = (prompts == "") | (prompts == languages)
     for turn, parts in found.shares.items():
@@ -155,9 +158,31 @@ def find_agreement(
     return Agreement(share, _main_language(found, owners, answering, rows), prompts, agrees)
 
 
+def _is_about_another_script(
+    found: TurnLanguages,
+    owners: npt.NDArray[np.int64],
+    is_user: npt.NDArray[np.bool_],
+    is_assistant: npt.NDArray[np.bool_],
+    languages: npt.NDArray[np.str_],
+) -> npt.NDArray[np.bool_]:
+    """Which answers are in a script that is not their language's but part of the prompt: a question about an English
+    sentence, or about code, may be answered with one.
+    """
+    asked, answered = np.zeros((2, len(languages), found.scripts.shape[1]), np.int64)
+    np.add.at(asked, owners[is_user], found.scripts[is_user])
+    np.add.at(answered, owners[is_assistant], found.scripts[is_assistant])
+    main = answered.argmax(axis=1)
+    rows = np.arange(len(languages))
+    own = {code: [SCRIPTS.index(name) for name in load_language(code).scripts] for code in known_languages()}
+    is_own = np.array(
+        [script in own.get(code, ()) for code, script in zip(languages.tolist(), main, strict=True)], bool
+    )
+    return np.asarray(~is_own & (asked[rows, main] >= PART_OF_PROMPT * np.maximum(asked.sum(axis=1), 1)), np.bool_)
+
+
 def _are_alike(codes: npt.NDArray[np.str_], others: npt.NDArray[np.str_]) -> npt.NDArray[np.bool_]:
     """Which pairs of languages share a label of the identifier, as Malay and Indonesian do."""
-    labels = {code: set(load_languages((code,))[code].identifier_labels) for code in known_languages()}
+    labels = {code: set(load_language(code).identifier_labels) for code in known_languages()}
     alike = {(a, b) for a in labels for b in labels if a != b and labels[a] & labels[b]}
     found = np.zeros(len(codes), np.bool_)
     for a, b in sorted(alike):

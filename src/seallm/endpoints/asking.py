@@ -19,6 +19,7 @@ from seallm.endpoints.settings import EndpointSettings
 from seallm.endpoints.troubles import Trouble, trouble_of_answer, trouble_of_error
 
 FIRST_CONTACT_ATTEMPTS = 3  # a server that was never reached is given up sooner than one that was
+TOO_MANY, MOST_REFUSALS = 429, 20  # "too many requests" is no failure of a question: it may be asked so often again
 FAILED_IN_A_ROW = 5  # questions that fail one after the other mean that the endpoint does
 _OTHER_LIMIT = "max_completion_tokens"  # what some servers want instead of max_tokens, and say so
 
@@ -74,26 +75,29 @@ class Asker:
         Raises:
             EndpointError: no request would be answered.
         """
-        trouble = Trouble("nothing was asked")
-        for attempt in range(1, self.settings.attempts + 1):
+        failures = refusals = 0
+        while True:
             await self._wait_for_turn(tokens)
             found = await self._attempt(client, path, body, check)
             if isinstance(found, dict):
                 self._was_reached, self._failed_in_a_row = True, 0
                 return found
-            trouble = found
             self.rate.settle(tokens, 0)
-            self._was_reached = self._was_reached or trouble.status > 0
-            self._raise_if_hopeless(trouble, attempt)
-            if trouble.ends == "question" or self.stopped_by is not None:
-                return trouble
-            if attempt < self.settings.attempts:
-                await self._pause(trouble, attempt)
+            self._was_reached = self._was_reached or found.status > 0
+            failures, refusals = (failures, refusals + 1) if found.status == TOO_MANY else (failures + 1, refusals)
+            self._raise_if_hopeless(found, failures)
+            if found.ends == "question" or self.stopped_by is not None:
+                return found
+            if failures >= self.settings.attempts or refusals >= MOST_REFUSALS:
+                return self._given_up(found, failures + refusals)
+            await self._pause(found, failures + refusals)
+
+    def _given_up(self, trouble: Trouble, asked: int) -> Trouble:
         self._failed_in_a_row += 1
         if self._failed_in_a_row >= FAILED_IN_A_ROW:
             raise EndpointError(
-                f"{self.address} failed on {FAILED_IN_A_ROW} questions in a row, each asked {self.settings.attempts} "
-                f"times; the last time: {trouble.text}. What was answered is kept; the same command continues"
+                f"{self.address} failed on {FAILED_IN_A_ROW} questions in a row, the last one asked {asked} times: "
+                f"{trouble.text}. What was answered is kept; the same command continues"
             )
         return trouble
 
@@ -142,11 +146,9 @@ class Asker:
             )
 
     async def _pause(self, trouble: Trouble, attempt: int) -> None:
-        longest = self.settings.longest_wait_seconds
-        if trouble.wait_seconds is not None:
-            wait = min(trouble.wait_seconds, longest)
-            self.rate.pause(wait)
-            await asyncio.sleep(wait * random.uniform(1.0, 1.1))
-        else:
-            wait = min(self.settings.first_wait_seconds * 2 ** (attempt - 1), longest)
-            await asyncio.sleep(wait * random.uniform(0.5, 1.0))
+        growing = self.settings.first_wait_seconds * 2 ** (attempt - 1)
+        asked = trouble.wait_seconds
+        wait = min(growing if asked is None else asked, self.settings.longest_wait_seconds)
+        if asked is not None or trouble.status == TOO_MANY:
+            self.rate.pause(wait)  # it holds for all
+        await asyncio.sleep(wait * (random.uniform(0.5, 1.0) if asked is None else random.uniform(1.0, 1.1)))

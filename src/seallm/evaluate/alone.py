@@ -157,4 +157,5 @@ def _figures(
         "differences": differences(scored, tasks, SEED),
         "published": beside(rows, published),
         "prompts_cut": sum(part["prompts_cut"] for _, done in found for part in done.values()),
+        "questions_cut": sum(part["questions_cut"] for _, done in found for part in done.values()),
     }

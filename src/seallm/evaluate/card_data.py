@@ -6,7 +6,6 @@ Licences are counted as the data name them: documents by language in the corpus,
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from seallm.base.artifacts import MANIFEST, StageContext
 from seallm.base.errors import DataError
@@ -54,6 +53,7 @@ def card_facts(figures: Figures, settings: Recipe, context: StageContext) -> Fig
         "training": figures["training"],
         "bits_per_byte": figures["bits_per_byte"],
         "results": [_results(task, final) for task in figures["results"] if _results(task, final)["rows"]],
+        "judged": figures["judged"],
         "preference": figures["preference"],
         "safety": _safety(figures["safety"], final),
         "chat_template": _chat_template(inputs[final] / "model") if final else None,
@@ -80,9 +80,7 @@ def document_licences(corpus: Path | None, languages: Sequence[str]) -> list[Fig
             if path.is_file():
                 for licence in parquet.read_table(path, columns=["licence"]).column(0).to_pylist():
                     counts.setdefault(licence or UNSTATED, Counter())[tier] += 1
-    rows: list[dict[str, Any]] = [
-        {"licence": name, "high": found["high"], "low": found["low"]} for name, found in counts.items()
-    ]
+    rows: list[Figures] = [{"licence": name, "high": n["high"], "low": n["low"]} for name, n in counts.items()]
     rows.sort(key=lambda row: (-row["high"] - row["low"], row["licence"]))
     rest = rows[MAX_LICENCES:]
     if rest:

@@ -16,6 +16,7 @@ from seallm.evaluate.report_results import (
     mean_estimate,
     metric_name,
     radar_figures,
+    safety_figures,
     task_figures,
 )
 from seallm.languages import known_languages
@@ -50,6 +51,7 @@ def comparison_figures(report: Mapping[str, Any]) -> Figures:
         "means": [_plain(row) for row in report["published"] if row["language"] == MEAN],
         "changes": change_points(report["differences"], results),
         "curves": learning_curves(own, results),
+        "safety": safety_figures(rows, languages),
         "directions": directions([row for row in rows if row["model"] in own], own),
         "between": task_figures([row for row in rows if row["task"] in between], tasks, languages, models),
     }

@@ -19,6 +19,7 @@ SECTIONS = (
     ("changes", "Forgetting against gain"),
     ("curves", "Learning curves"),
     ("directions", "Translation directions"),
+    ("safety", "Safety"),
     ("differences", "Differences"),
     ("results", "Every figure"),
 )

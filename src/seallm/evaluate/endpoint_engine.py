@@ -59,13 +59,13 @@ class EndpointEngine(LM):  # type: ignore[misc]
 
     Attributes:
         unanswered: prompts whose answers named no choice, or whose questions the server gave up: they count as wrong.
-        cut_prompts: always 0: a server says itself that a prompt is too long, and the question is unanswered.
+        cut_prompts, cut_questions: 0: a server says itself that a prompt is too long, and its question is unanswered.
         given_up: questions that the server gave up.
         problem: why it gave up the first of them.
         language: of the task that is asked, for the meter.
     """
 
-    cut_prompts = 0
+    cut_prompts = cut_questions = 0
 
     def __init__(self, endpoint: Endpoint, seed: int = 0, advance: Callable[[int], None] = lambda _: None) -> None:
         super().__init__()

@@ -66,6 +66,8 @@ def notes(report: Mapping[str, Any]) -> list[str]:
     found = []
     if report["prompts_cut"]:
         found.append(f"{report['prompts_cut']:,} prompts were too long for a model and lost their beginning.")
+    if report["questions_cut"]:
+        found.append(f"Of {report['questions_cut']:,} of them a part of the question itself: such answers say little.")
     for model in report["models"]:
         if model["choices_by"] == "letter":
             found.append(

@@ -5,6 +5,7 @@ of `datasets` is switched off for the time of the run, and its cache lies in a t
 """
 
 import logging
+import os
 import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -24,6 +25,7 @@ from seallm.evaluate.metrics import corpus_chrf_interval
 
 RESAMPLES = 200
 ALL_LANGUAGES = "all"
+ONLY_FILTER = "none"  # how the harness calls the filter of tasks that have one alone
 METRIC_NAMES = {"acc_bytes": "accuracy", "acc": "accuracy_unnormalised"}
 INTERVALS = {"chrf++": corpus_chrf_interval}
 Row = dict[str, Any]
@@ -94,7 +96,8 @@ def score_task(engine: Any, name: str, task: Any, limits: Limits, chat: bool, se
         apply_chat_template=chat,
         fewshot_as_multiturn=True,
     )
-    samples = found["samples"][name]
+    samples = _by_filter(found["samples"][name])
+    _count_cut_questions(engine, task, next(iter(samples.values())))
     unanswered = getattr(engine, "unanswered", ())
     is_choice = task.OUTPUT_TYPE == "multiple_choice"
     return [
@@ -102,12 +105,30 @@ def score_task(engine: Any, name: str, task: Any, limits: Limits, chat: bool, se
             "name": name,
             "task": str(about.get("task", name)),
             "language": engine.language,
-            "metric": metric,
-            "values": [_value(sample, metric, unanswered) for sample in samples],
-            "chances": [1 / len(sample["arguments"]) for sample in samples] if is_choice else [],
+            "metric": metric if filtered == ONLY_FILTER else f"{metric},{filtered}",
+            "values": [_value(sample, metric, unanswered) for sample in of_filter],
+            "chances": [1 / len(sample["arguments"]) for sample in of_filter] if is_choice else [],
         }
+        for filtered, of_filter in samples.items()
         for metric in task.aggregation()
     ]
+
+
+def _by_filter(samples: Sequence[Row]) -> dict[str, list[Row]]:
+    """A task may look at the same answers in several ways: strictly, for example, and flexibly."""
+    found: dict[str, list[Row]] = defaultdict(list)
+    for sample in samples:
+        found[sample["filter"]].append(sample)
+    return found
+
+
+def _count_cut_questions(engine: Any, task: Any, samples: Sequence[Row]) -> None:
+    """Of the prompts that lost their beginning, count those that lost more than the examples before the question."""
+    kept: Mapping[str, int] = getattr(engine, "kept_characters", {})
+    for sample in samples:
+        prompt = sample["arguments"][0][0]
+        if prompt in kept and kept[prompt] < len(str(task.doc_to_text(sample["doc"]))):
+            engine.cut_questions += 1
 
 
 def _value(sample: Row, metric: str, unanswered: Collection[str]) -> Any:
@@ -115,7 +136,9 @@ def _value(sample: Row, metric: str, unanswered: Collection[str]) -> Any:
     value = sample[metric].item() if isinstance(sample[metric], np.generic) else sample[metric]
     if sample["arguments"][0][0] not in unanswered:
         return value
-    return 0.0 if isinstance(value, int | float) else (value[0], "")
+    if isinstance(value, int | float):
+        return 0.0
+    return (value[0], "") if isinstance(value, tuple) else value  # the id of a question whose answer is handed in
 
 
 def figures(scored: Sequence[Row], tasks: Tasks, seed: int) -> list[Row]:
@@ -136,7 +159,7 @@ def scored_values(scored: Sequence[Row], tasks: Tasks) -> list["Scored"]:
     """Scores by benchmark, metric and language, and of all languages where they pool."""
     groups: dict[tuple[str, str], list[Scored]] = defaultdict(list)
     for row in scored:
-        aggregate = tasks[row["name"]].aggregation()[row["metric"]]
+        aggregate = tasks[row["name"]].aggregation()[row["metric"].split(",")[0]]
         fields = {key: row[key] for key in ("task", "language", "metric", "values", "chances")}
         groups[row["task"], row["metric"]].append(Scored(**fields, aggregate=aggregate))
     return [values for group in groups.values() for values in (*group, *_pooled(group))]
@@ -196,6 +219,18 @@ def _interval(metric: str, values: Sequence[Any], aggregate: Any, seed: int) -> 
         for _ in range(RESAMPLES)  # an aggregate of a user's task: no closed form, and seldom fast
     ]
     return float(np.quantile(draws, 0.025)), float(np.quantile(draws, 0.975))
+
+
+@contextmanager
+def own_data_sets() -> Iterator[None]:
+    """Within `offline`: let `datasets` find what it has downloaded for the user before."""
+    temporary = datasets.config.HF_DATASETS_CACHE
+    own = os.environ.get("HF_DATASETS_CACHE") or Path(datasets.config.HF_CACHE_HOME).expanduser() / "datasets"
+    try:
+        datasets.config.HF_DATASETS_CACHE = Path(own)
+        yield
+    finally:
+        datasets.config.HF_DATASETS_CACHE = temporary
 
 
 @contextmanager

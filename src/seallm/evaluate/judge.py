@@ -102,13 +102,14 @@ def check_contestants(names: Sequence[str], settings: JudgeSettings) -> None:
         raise DataError(f"--against {settings.against}: there is no such model; these are {', '.join(names)}")
 
 
-def judge_models(contest: Contest, out: Path, runtime: Runtime) -> Report:
+def judge_models(contest: Contest, out: Path, runtime: Runtime, *, with_usage: bool = True) -> Report:
     """Let models answer, have the answers judged, and write everything.
 
     Args:
         contest: who and what.
         out: folder, made where it is missing.
         runtime: for the display.
+        with_usage: write `usage.json`, and the page that shows it: both depend on how often the command was given.
 
     Raises:
         DataError: a file is malformed, or does not fit the questions.
@@ -137,9 +138,10 @@ def judge_models(contest: Contest, out: Path, runtime: Runtime) -> Report:
             "examples": examples(questions, answers, verdicts),
             "versions": versions(),
         }
-        usage = add_usage(out / "usage.json", usage_rows(contest.contestants, judge))
         write_json(out / "report.json", report)
-        write_text(out / "report.html", judge_page(report, usage))
+        if with_usage:
+            usage = add_usage(out / "usage.json", usage_rows(contest.contestants, judge))
+            write_text(out / "report.html", judge_page(report, usage))
     return report
 
 

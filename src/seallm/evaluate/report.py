@@ -13,6 +13,7 @@ from seallm.base.artifacts import MANIFEST, StageContext, timed
 from seallm.base.files import write_json, write_text
 from seallm.evaluate.card import model_card
 from seallm.evaluate.card_data import card_facts
+from seallm.evaluate.judge_tables import judged_figures
 from seallm.evaluate.report_data import (
     Figures,
     bits_per_byte_figures,
@@ -35,6 +36,7 @@ from seallm.evaluate.report_results import (
 from seallm.evaluate.report_text import carriable
 from seallm.recipe import Recipe
 
+JUDGED = "judge"  # folder in the stage `evaluate`
 STAGES = ("base", "corpus", "vocab", "pretrain", "hybrid", "sft", "prefer", "dpo", "evaluate")
 
 
@@ -81,11 +83,18 @@ def read_figures(settings: Recipe, context: StageContext) -> Figures:
             "radar": radar_figures(results, languages),
             "preference": preference_figures(inputs, languages),
             "safety": safety_figures(rows, languages),
+            "judged": judged_section(inputs.get("evaluate")),
             "samples": sample_figures(inputs.get("evaluate"), languages),
         }
     )
     cards = headline(figures)
     return {**figures, "headline": cards, "sentence": sentence(cards)}
+
+
+def judged_section(folder: Path | None) -> Figures | None:
+    """What the judge said, where `[evaluate.judge]` asked it."""
+    found = read_optional(folder / JUDGED, "report.json") if folder else None
+    return judged_figures(found) if found else None
 
 
 def _manifests(inputs: Mapping[str, Path]) -> dict[str, dict[str, Any]]:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from seallm.base.drop_reasons import reason_title
-from seallm.evaluate import report_plots, report_text
+from seallm.evaluate import judge_tables, report_plots, report_text
 from seallm.evaluate.page_engine import page_engine, render_page
 from seallm.evaluate.report_data import KEPT, UNACCOUNTED, Figures
 from seallm.evaluate.report_headline import language_name
@@ -20,6 +20,7 @@ SECTIONS = {  # figures: (title, the stages that give them)
     "training": ("Training", "a stage that trains"),
     "bits_per_byte": ("Bits per byte", "pretrain"),
     "results": ("Results", "evaluate"),
+    "judged": ("Judged answers", "[evaluate.judge]"),
     "preference": ("Preferences", "prefer or dpo"),
     "safety": ("Safety", "evaluate with safety_prompts"),
     "samples": ("Sample answers", "evaluate after sft"),
@@ -143,12 +144,7 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, fl
             yield report_text.label(f"{prefix}{key}"), number
 
 
-PIECES = (
-    bar_parts,
-    bits_axis,
-    funnel_legend,
-    funnel_parts,
-    last_step,
-    reason_title,
-    reference_name,
-)  # for the templates
+PIECES = (  # for the templates
+    *judge_tables.PIECES,
+    *(bar_parts, bits_axis, funnel_legend, funnel_parts, last_step, reason_title, reference_name),
+)

@@ -55,7 +55,10 @@ def run(settings: Evaluate, context: StageContext) -> None:
             for name, measurements in of_model.items():
                 subject = _subject(name, settings, context, task)
                 found.append((subject, measure(subject, measurements, {})))
-    cut = sum(part["prompts_cut"] for _, done in found for part in done.values())
+    cut = {
+        name: sum(part[name] for _, done in found for part in done.values())
+        for name in ("prompts_cut", "questions_cut")
+    }
     samples = [
         {"model": of.name, **row} for of, done in found if "samples" in done for row in done.pop("samples")["rows"]
     ]
@@ -66,7 +69,7 @@ def run(settings: Evaluate, context: StageContext) -> None:
     write_json(context.out / "samples.json", samples)
     context.counts["figures"] = len(rows)
     context.counts["tasks_without_data"] = missing
-    context.counts["prompts_cut"] = cut
+    context.counts.update(cut)
 
 
 def _subject(name: str, settings: Evaluate, context: StageContext, task: Task) -> Subject:

@@ -28,12 +28,14 @@ class Part(TypedDict):
         key: what it was made from.
         rows: scores or figures.
         prompts_cut: prompts that were too long and lost their beginning.
+        questions_cut: questions of which a part itself was lost.
         unanswered: questions whose answer named no choice, or that a server gave up.
     """
 
     key: str
     rows: list[Row]
     prompts_cut: int
+    questions_cut: int
     unanswered: int
 
 
@@ -151,12 +153,14 @@ def _cached(subject: Subject, part: str, function: Callable[[Subject], list[Row]
     with timed(subject.seconds, f"{subject.name}_{part}_seconds"):
         before = _counts(subject.engine)
         rows = function(subject)
-    cut, unanswered, given_up = (now - then for now, then in zip(_counts(subject.engine), before, strict=True))
-    made = Part(key=key, rows=rows, prompts_cut=cut, unanswered=unanswered)
+    cut, questions, unanswered, given_up = (
+        now - then for now, then in zip(_counts(subject.engine), before, strict=True)
+    )
+    made = Part(key=key, rows=rows, prompts_cut=cut, questions_cut=questions, unanswered=unanswered)
     if not given_up:  # what a server gave up is asked again by the next command; what it answered is on disk
         write_json(path, made)
     return made
 
 
-def _counts(engine: Any) -> tuple[int, int, int]:
-    return engine.cut_prompts, len(engine.unanswered), engine.given_up
+def _counts(engine: Any) -> tuple[int, int, int, int]:
+    return engine.cut_prompts, engine.cut_questions, len(engine.unanswered), engine.given_up

@@ -4,6 +4,8 @@ A name is a task (`xcopa_th`) or a group of tasks (`xcopa`), with or without `se
 languages that are asked for are taken.
 """
 
+import difflib
+import functools
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -13,10 +15,12 @@ from lm_eval.tasks import TaskManager
 
 from seallm.base.artifacts import StageContext
 from seallm.base.errors import DataError, RecipeError
-from seallm.evaluate.harness import Tasks, task_language
+from seallm.evaluate.harness import Tasks, own_data_sets, task_language
 from seallm.evaluate.layouts import MissingDataError
 from seallm.evaluate.task_files import PREFIX, write_task_files
 from seallm.recipe import Evaluate
+
+HARNESS = "lm-eval:"
 
 
 @dataclass
@@ -25,12 +29,12 @@ class Loaded:
 
     Attributes:
         tasks: by name, those whose data are there.
-        missing: by the name of a task whose data are not there, what is missing.
+        missing: by the name of a task that cannot be built, why: no data (MissingDataError), or malformed ones.
         members: by a name that was asked for, the tasks that it stands for.
     """
 
     tasks: Tasks = field(default_factory=dict)
-    missing: dict[str, MissingDataError] = field(default_factory=dict)
+    missing: dict[str, DataError] = field(default_factory=dict)
     members: dict[str, list[str]] = field(default_factory=dict)
 
 
@@ -47,6 +51,9 @@ def load_tasks(settings: Evaluate, context: StageContext) -> tuple[Tasks, list[s
     folders = [context.resolve(folder) for folder in settings.task_folders]
     data = context.resolve(settings.data)
     loaded = read_tasks(settings.tasks, folders, data, context.languages, settings.shots)
+    for error in loaded.missing.values():
+        if not isinstance(error, MissingDataError):
+            raise error
     for members in loaded.members.values():
         if all(member in loaded.missing for member in members):
             raise loaded.missing[members[0]]
@@ -56,10 +63,10 @@ def load_tasks(settings: Evaluate, context: StageContext) -> tuple[Tasks, list[s
 def read_tasks(
     names: Sequence[str], folders: Sequence[Path], data: Path, languages: Sequence[str] | None, shots: int | None
 ) -> Loaded:
-    """Build tasks; what has no data file is left out and told.
+    """Build tasks; what has no data file, or a malformed one, is left out and told.
 
     Args:
-        names: tasks and groups.
+        names: tasks and groups; those of lm-evaluation-harness itself as `lm-eval:hellaswag`.
         folders: with task files beside those that ship with seallm.
         data: folder of the data files.
         languages: codes; of a group, tasks in other languages are left out. None: all.
@@ -67,7 +74,6 @@ def read_tasks(
 
     Raises:
         RecipeError: a name is unknown.
-        DataError: a data file is malformed.
     """
     loaded = Loaded()
     with tempfile.TemporaryDirectory(prefix="seallm-tasks-") as shipped:
@@ -75,18 +81,54 @@ def read_tasks(
         paths = [shipped, *map(str, folders)]
         manager = TaskManager(include_path=paths, include_defaults=False, metadata={"data": str(data)})
         for name in names:
+            if name.startswith(HARNESS):
+                _read_harness_task(name, paths[1:], loaded)
+                continue
             loaded.members[name] = _members(manager, name, languages)
             for member in loaded.members[name]:
                 try:
                     loaded.tasks |= manager.load([member])["tasks"]
-                except MissingDataError as error:
+                except DataError as error:
                     loaded.missing[member] = error
                 except OSError as error:  # a task file of the user's own that asks for a hub data set
-                    raise DataError(f"The data of task {member} cannot be read offline: {error}") from error
+                    loaded.missing[member] = DataError(f"The data of task {member} cannot be read offline: {error}")
     if shots is not None:
         for task in loaded.tasks.values():
             task.set_config("num_fewshot", shots)
     return loaded
+
+
+def _read_harness_task(name: str, folders: Sequence[str], loaded: Loaded) -> None:
+    """Build a task or group of lm-evaluation-harness itself, on data sets that were downloaded before."""
+    own = name.removeprefix(HARNESS)
+    manager = _harness_manager(tuple(folders))
+    entry = manager.task_index.get(own)
+    if entry is None:
+        raise RecipeError(f"lm-evaluation-harness has no task {own!r}{_nearest(own, list(manager.task_index))}")
+    loaded.members[name] = [own]
+    try:
+        with own_data_sets():
+            found = manager.load([own])["tasks"]
+    except OSError as error:
+        data_set = (entry.cfg or {}).get("dataset_path") or "its data set"
+        loaded.missing[own] = MissingDataError(
+            f"The data of {name} are not on this machine ({str(error).splitlines()[0]}). Fetch them once: python -c "
+            f"\"import datasets; datasets.load_dataset('{data_set}')\""
+        )
+        return
+    loaded.members[name] = list(found)
+    loaded.tasks |= found
+
+
+@functools.cache
+def _harness_manager(folders: tuple[str, ...]) -> TaskManager:
+    """All tasks of the harness: thousands of files, read once."""
+    return TaskManager(include_path=list(folders), include_defaults=True)
+
+
+def _nearest(name: str, known: Sequence[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    return f" (nearest: {near[0]!r})" if near else ""
 
 
 def _members(manager: TaskManager, name: str, languages: Sequence[str] | None) -> list[str]:
@@ -94,8 +136,12 @@ def _members(manager: TaskManager, name: str, languages: Sequence[str] | None) -
     index = manager.task_index
     entry = index.get(name) or index.get(PREFIX + name)
     if entry is None:
-        known = sorted(n.removeprefix(PREFIX) for n in [*manager.all_tags, *manager.all_subtasks])
-        raise RecipeError(f"[evaluate] tasks has {name!r}, which no task file defines. Known: {', '.join(known)}")
+        every = [n.removeprefix(PREFIX) for n in (*manager.all_tags, *manager.all_subtasks)]
+        groups = sorted(n.removeprefix(PREFIX) for n in manager.all_tags)
+        raise RecipeError(
+            f"[evaluate] tasks has {name!r}, which no task file defines{_nearest(name, every)}. Groups: "
+            f"{', '.join(groups)}; single tasks as xcopa_th; tasks of lm-evaluation-harness as {HARNESS}hellaswag"
+        )
     if not entry.tags or entry.name in manager.all_subtasks:
         return [entry.name]
     if languages is None:

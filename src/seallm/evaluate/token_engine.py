@@ -52,6 +52,8 @@ class TokenEngine(TemplateLM, ABC):  # type: ignore[misc]
 
     Attributes:
         cut_prompts: prompts that were longer than the model's positions allow; their beginning was cut off.
+        kept_characters: of each of these, how much of its end was kept.
+        cut_questions: prompts that lost a part of the question itself.
         unanswered: prompts whose questions got no answer: none here.
         given_up: questions that could be asked again: none here.
         language: of the task that is asked.
@@ -65,7 +67,9 @@ class TokenEngine(TemplateLM, ABC):  # type: ignore[misc]
     ) -> None:
         super().__init__()
         self.tokenizer, self.seed, self.advance = tokenizer, seed, advance
-        self.cut_prompts, self.language = 0, ""
+        self.cut_prompts = self.cut_questions = 0
+        self.kept_characters: dict[str, int] = {}
+        self.language = ""
         self.plain = PlainText(tokenizer)
         self._start: list[int] = list(tokenizer("").input_ids)  # what the tokenizer itself puts before a text
         self._chat: ChatFormat | None = None
@@ -143,8 +147,7 @@ class TokenEngine(TemplateLM, ABC):  # type: ignore[misc]
                     f"A choice of {len(continuation)} tokens is longer than the {self.max_length} positions of the "
                     f"model: {texts[1][:80]!r}..."
                 )
-            self.cut_prompts += len(prefix) > room
-            pairs.append((prefix[-room:], continuation))
+            pairs.append((self._fitted(texts[0], prefix, room), continuation))
         return self._score(pairs)
 
     def _score(self, pairs: Sequence[Pair]) -> list[tuple[float, bool]]:
@@ -205,7 +208,13 @@ class TokenEngine(TemplateLM, ABC):  # type: ignore[misc]
     def _prompt_ids(self, context: str, max_new_tokens: int) -> list[int]:
         ids = context.ids if isinstance(context, ChatPrompt) else self.tok_encode(context)
         room = self.max_length - max_new_tokens
-        self.cut_prompts += len(ids) > room
+        return self._fitted(context, ids, room)
+
+    def _fitted(self, prompt: str, ids: list[int], room: int) -> list[int]:
+        """The end of a prompt that there is room for; what is cut is counted."""
+        if len(ids) > room:
+            self.cut_prompts += 1
+            self.kept_characters[prompt] = len(self.plain.decode(ids[-room:]))
         return ids[-room:]
 
 

@@ -40,7 +40,7 @@ def generate(
         model: a causal language model in evaluation mode.
         prompts: token ids; none may be empty.
         stop: an answer ends with the first of these ids, or where this function of its ids so far says so.
-        settings: length and randomness; several that differ in temperature alone: the answers to a prompt take turns.
+        settings: length and randomness; several of one length: the answers to a prompt take turns.
         batch_sequences: answers computed at once.
         num_return: answers a prompt.
         first_prompt: number of the first prompt, where these are a part of a longer list: answers depend on the number.

@@ -12,6 +12,7 @@ from seallm.model.folder_chat_model import Drawn, FolderChatModel, Ids
 from seallm.model.generation import generate
 from seallm.model.scoring import continuation_log_likelihoods
 
+LOOKED_AT_TOKENS = 32  # of an answer's end, for stop strings; longer ones are found when the answer is whole
 TOKENS_A_SEQUENCE = 256  # room for a usual prompt: a batch of sequences in tokens
 
 
@@ -31,9 +32,21 @@ class LocalChatModel(FolderChatModel):
     def draw(
         self, prompts: Sequence[Ids], seeds: Sequence[int], sampling: SamplingSettings, stops: Sequence[str]
     ) -> list[Drawn]:
-        """One answer a prompt, drawn from its own seed; stop strings are looked for afterwards."""
+        """One answer a prompt, drawn from its own seed; it ends soon after a stop string."""
         ends = self.format.stop_ids
-        found = generate(self.model, prompts, ends, sampling, self.settings.batch_sequences, first_prompt=seeds)
+
+        def has_ended(ids: Sequence[int]) -> bool:
+            tail = self.format.plain.decode(ids[-LOOKED_AT_TOKENS:])
+            return ids[-1] in ends or any(stop in tail for stop in stops)
+
+        found = generate(
+            self.model,
+            prompts,
+            has_ended if stops else ends,
+            sampling,
+            self.settings.batch_sequences,
+            first_prompt=seeds,
+        )
         return [Drawn(ids[:-1], True) if ids and ids[-1] in ends else Drawn(ids, False) for (ids,) in found]
 
     def score_ids(self, requests: Sequence[tuple[Ids, Ids]]) -> list[Scored]:

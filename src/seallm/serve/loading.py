@@ -88,13 +88,18 @@ def _device(settings: EngineSettings) -> str:
     return settings.device or ("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def _own_batch(found: ModelPlace, settings: EngineSettings, max_rows: int) -> tuple[Batch, int]:
-    """Our own batch, and the model's positions."""
+def serving_runtime(settings: EngineSettings) -> Runtime:
+    """All cores; or a GPU, in bfloat16, where there is one, unless the settings say otherwise."""
     device = _device(settings)
     number_type = settings.number_type or ("float32" if device == "cpu" else "bfloat16")
-    runtime = Runtime(1, available_cores(), device, number_type, False)
+    return Runtime(1, available_cores(), device, number_type, False)
+
+
+def _own_batch(found: ModelPlace, settings: EngineSettings, max_rows: int) -> tuple[Batch, int]:
+    """Our own batch, and the model's positions."""
+    runtime = serving_runtime(settings)
     model = load_model(found.folder, runtime)
-    if device == "cpu":
+    if runtime.device == "cpu":
         cache, prefixes, step_tokens = 2 * GIB, GIB, 128
     else:
         free, _ = torch.cuda.mem_get_info(runtime.torch_device())

@@ -1,0 +1,1 @@
+"""Instruction data: how many planted faults the checks find, how often categories are right, and how fast it is."""
