@@ -27,7 +27,7 @@ from seallm.model.judge_format import load_template, verdict_ids
 from seallm.prefer.judge import Pair, Words, likelihood_scores, verdict_scores
 
 ANSWERS, ANSWER_TOKENS, BATCH = 4, 32, 16
-VERDICT_TOKENS, REASON_TOKENS = 4, 32
+VERDICT_TOKENS, REASON_TOKENS = 4, 64
 TOLERANCE = 1e-3
 BATCH_TOKENS = 4_096
 
