@@ -39,7 +39,7 @@ PARTS = {
 }
 NAMES = (*PARTS, "planted", "baselines")
 WANTED_SPEED_UP = {"choices": 5.0, "generation": 1.5}
-EXAMPLES = {"choices": 48, "generation": 24}
+EXAMPLES = {"choices": 48, "generation": 48}
 
 
 def main() -> None:
@@ -48,7 +48,7 @@ def main() -> None:
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(NAMES)}; absent: all")
     parser.add_argument("--model", type=Path, help="Hugging Face folder of SmolLM2-135M-Instruct")
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder of bench/ and parallel/")
-    parser.add_argument("--examples", type=int, help="of each task; absent: 48 of choices, 24 of generation")
+    parser.add_argument("--examples", type=int, help="of each task; absent: 48")
     parser.add_argument("--rounds", type=int, default=2, help="turns that the examples of a task are cut into")
     parser.add_argument("--batch", type=int, default=8, help="sequences at once, on both sides")
     parser.add_argument("--threads", type=int, default=1, help="threads of each side")

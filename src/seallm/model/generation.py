@@ -18,7 +18,7 @@ from seallm.model.row_attention import attend_by_rows, attention_kept, measure_t
 from seallm.model.rows import TransformersRows
 
 KEPT_PROMPTS = 4  # what prompts begin with stays; so do the last few whole ones, which tell where others part from them
-STEP_TOKENS = 2048
+STEP_TOKENS, CPU_STEP_TOKENS = 2_048, 1_024  # of prompts; with more, a processor is slower
 ALL_MEMORY = 2**50  # who asks for too many answers at once sees the memory error, and can ask for fewer
 
 Stop = Collection[int] | Callable[[Sequence[int]], bool]
@@ -62,7 +62,8 @@ def generate(
     with attention_kept(model):
         attend_by_rows(model)
         prefix_bytes = KEPT_PROMPTS * max(map(len, prompts)) * measure_token_bytes(model)
-        batch = ContinuousBatch(TransformersRows(model, ALL_MEMORY, prefix_bytes), batch_sequences, STEP_TOKENS)
+        step_tokens = CPU_STEP_TOKENS if model.device.type == "cpu" else STEP_TOKENS
+        batch = ContinuousBatch(TransformersRows(model, ALL_MEMORY, prefix_bytes), batch_sequences, step_tokens)
         asked = [(p, a) for p in sorted(range(len(prompts)), key=lambda p: len(prompts[p])) for a in range(num_return)]
         for key, (prompt, answer) in enumerate(asked):
             fitting = replace(turns[answer % len(turns)], max_new_tokens=limits[prompt])
