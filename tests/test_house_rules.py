@@ -76,7 +76,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "vocab_plan": FLOOR | {"vocab", "vocab_alone"},
     "vocab_probe": FLOOR | {"model", "train", "vocab", "vocab_inputs"},
     "vocab_verbs": FLOOR | {"vocab", "vocab_alone", "vocab_plan", "vocab_probe"},
-    "serve_verbs": FLOOR | {"serve"},
+    "serve_verbs": FLOOR | {"answer_language", "policies", "review", "serve"},
     "train_verbs": FLOOR | {"plan", "run_recipe", "train"},
     "review_verbs": FLOOR | {"review"},
     "cli": FLOOR
