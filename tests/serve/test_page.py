@@ -27,8 +27,6 @@ SCRIPTS = [file for file in FILES if file.name.endswith(".js")]
 TURNS = "document.getElementById('turns')"
 MARKUP = "[...document.querySelectorAll('.text *')].map(e => e.tagName).filter(name => name !== 'P')"
 IDLE = "document.querySelector('.busy') === null"
-
-
 MEDIA_TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript"}
 
 

@@ -27,7 +27,7 @@ async function send(files) {
     complain("");
     try {
       const content = await textOf(file);
-      const body = { name: file.name, content, system: state.system, ...chosen() };
+      const body = { name: file.name.slice(-200), content, system: state.system, ...chosen() };
       const begun = await (await ask("page/batches", body)).json();
       const batch = { id: begun.id, name: file.name };
       state.batches.unshift(batch);
