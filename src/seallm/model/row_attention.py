@@ -33,10 +33,11 @@ class _Decoded:
 
     Attributes:
         tokens: places of their tokens in the step (n).
-        places: of the rows in the pool (n).
+        places: of the rows in the pool (n), rising.
         positions: of the new tokens (n).
         num_rows: rows of the pool that are looked at, from the first on.
         longest: tokens of the longest row after this step.
+        is_whole: each of the rows that are looked at gets a token.
     """
 
     pool: Pool
@@ -45,6 +46,7 @@ class _Decoded:
     positions: torch.Tensor
     num_rows: int
     longest: int
+    is_whole: bool
     masks: dict[int | None, torch.Tensor] = field(default_factory=dict)
     lines: dict[int, torch.Tensor] = field(default_factory=dict)
 
@@ -117,13 +119,16 @@ class Step:
         def tensor(values: Sequence[int]) -> torch.Tensor:
             return torch.tensor(values, device=self.device)
 
+        rows = sorted(rows, key=lambda pair: pair[0].place)
+        num_rows = rows[-1][0].place + 1
         return _Decoded(
             pool,
             tensor([start for _, start in rows]),
             tensor([row.place for row, _ in rows]),
             tensor([row.num_tokens for row, _ in rows]),
-            max(row.place for row, _ in rows) + 1,
+            num_rows,
             max(row.num_tokens for row, _ in rows) + 1,
+            len(rows) == num_rows,
         )
 
     def attend(
@@ -152,11 +157,12 @@ class Step:
             keys, values = part.pool.buffer(layer, "keys", key), part.pool.buffer(layer, "values", value)
             part.write(keys, key)
             part.write(values, value)
-            asked = grouped.new_zeros(part.num_rows, *grouped.shape[1:])
-            asked.index_copy_(0, part.places, grouped.index_select(0, part.tokens))
+            asked = grouped.index_select(0, part.tokens)
+            if not part.is_whole:
+                asked = grouped.new_zeros(part.num_rows, *grouped.shape[1:]).index_copy_(0, part.places, asked)
             seen = slice(None, part.num_rows), slice(None), slice(None, part.longest)
             found = attend(asked, keys[seen], values[seen], part.mask(window))
-            output.index_copy_(0, part.tokens, found.index_select(0, part.places))
+            output.index_copy_(0, part.tokens, found if part.is_whole else found.index_select(0, part.places))
         for read in self._reads:
             place, before, end = read.row.place, read.row.num_tokens, read.row.num_tokens + read.count
             keys, values = read.row.pool.buffer(layer, "keys", key), read.row.pool.buffer(layer, "values", value)
