@@ -77,7 +77,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "vocab_probe": FLOOR | {"model", "train", "vocab", "vocab_inputs"},
     "vocab_verbs": FLOOR | {"vocab", "vocab_alone", "vocab_plan", "vocab_probe"},
     "prefer_verbs": FLOOR | {"prefer"},
-    "serve_verbs": FLOOR | {"serve"},
+    "serve_verbs": FLOOR | {"serve", "answer_language", "policies", "review"},
     "train_verbs": FLOOR | {"plan", "run_recipe", "train"},
     "review_verbs": FLOOR | {"review"},
     "cli": FLOOR
