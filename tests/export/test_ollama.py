@@ -88,6 +88,6 @@ def test_a_folder_for_ollama(make_model: MakeModel, tmp_path: Path) -> None:
 def test_texts_that_need_care() -> None:
     assert render(literal("a {{ b }}"), []) == "a {{ b }}"
     assert stop_text('a"\\\n') == '"a\\"\\\\\\n"'
-    turns = Turns("", "", {role: ("", "") for role in ("system", "user", "assistant")}, "")
+    turns = Turns("", "", dict.fromkeys(("system", "user", "assistant"), ("", "")), "")
     with pytest.raises(ModelError, match="quotation marks that a Modelfile has no way to write"):
         modelfile("a.gguf", turns, bos=None, stops=[], system='Say """')
