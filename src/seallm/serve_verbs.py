@@ -1,24 +1,44 @@
 """The verb `seallm serve MODEL`: options in, a running server out."""
 
+import threading
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from seallm.base.errors import DataError
 
+if TYPE_CHECKING:
+    from seallm.serve.comparing import Judgement
+
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
+ModelPlace = Annotated[Path, typer.Argument(metavar="MODEL", help="A run, a stage of a run, or a Hugging Face folder")]
+KeyFile = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="The key is this file's first line; it shows nowhere.")
+]
+CacheGib = Annotated[
+    float | None, typer.Option(min=0, help="Memory for their keys and values; absent: 2, or 40 % of the GPU's.")
+]
+PrefixGib = Annotated[
+    float | None,
+    typer.Option(min=0, help="Memory for those of earlier turns and prompts; absent: 1, or 20 % of the GPU's."),
+]
+BesideModel = Annotated[
+    Path | None, typer.Option(metavar="MODEL", help="A second model: the page then compares both, blind.")
+]
+Judgements = Annotated[
+    Path, typer.Option(metavar="FOLDER", help="Review folder that judgements of both go to; see `seallm review`.")
+]
 
 
 @app.command(epilog="Example: seallm serve runs/quickstart --port 8000")
 def serve(
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A run, a stage of a run, or a Hugging Face folder")],
+    model: ModelPlace,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on.")] = 8000,
     api_key: Annotated[str | None, typer.Option(envvar="SEALLM_API_KEY", help="Clients must send it.")] = None,
-    api_key_file: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="The key is this file's first line; it shows nowhere.")
-    ] = None,
+    api_key_file: KeyFile = None,
     engine: Annotated[
         Literal["own", "vllm", "llama.cpp"], typer.Option(help="What computes; the last two are extras.")
     ] = "own",
@@ -29,13 +49,8 @@ def serve(
     max_rows: Annotated[
         int | None, typer.Option(min=1, help="Answers made at once; absent: 16 on a CPU, 64 on a GPU.")
     ] = None,
-    cache_gib: Annotated[
-        float | None, typer.Option(min=0, help="Memory for their keys and values; absent: 2, or 40 % of the GPU's.")
-    ] = None,
-    prefix_gib: Annotated[
-        float | None,
-        typer.Option(min=0, help="Memory for those of earlier turns and prompts; absent: 1, or 20 % of the GPU's."),
-    ] = None,
+    cache_gib: CacheGib = None,
+    prefix_gib: PrefixGib = None,
     queue: Annotated[int, typer.Option(min=0, help="Requests that may wait; more are told to come back.")] = 64,
     timeout: Annotated[float, typer.Option(min=1, help="Seconds for a request, waiting included.")] = 300,
     max_prompt_tokens: Annotated[
@@ -49,6 +64,8 @@ def serve(
         bool, typer.Option("--allow-system", help="A client's system prompt replaces the policy's; else it is added.")
     ] = False,
     log_prompts: Annotated[bool, typer.Option("--log-prompts", help="Write prompts to the log.")] = False,
+    beside: BesideModel = None,
+    judgements: Judgements = Path("comparisons"),
 ) -> None:
     """Serve an OpenAI-shaped API and a chat page."""
     if allow_system and policy is None:
@@ -64,7 +81,47 @@ def serve(
         logs_prompts=log_prompts,
         policy=None if policy is None else served_policy(policy, allow_system=allow_system),
     )
-    http.serve(model, http.Address(host, port, _key(api_key, api_key_file)), settings, how, base)
+    address = http.Address(host, port, _key(api_key, api_key_file))
+    second = None if beside is None else http.Beside(beside, review_keeper(judgements))
+    http.serve(model, address, settings, how, base, second, language_finder())
+
+
+def language_finder() -> Callable[[str], str | None]:
+    """A text to the code of its language, or None; the identifier is read when it is first asked."""
+    from seallm.answer_language import AnswerLanguage
+
+    lock = threading.Lock()
+    made: list[AnswerLanguage] = []
+
+    def find(text: str) -> str | None:
+        with lock:
+            if not made:
+                made.append(AnswerLanguage())
+        return made[0]([text], [""])[0]
+
+    return find
+
+
+def review_keeper(folder: Path) -> Callable[["Judgement"], None]:
+    """What puts judgements into the review database of a folder."""
+    from seallm.base.records import Message
+    from seallm.languages import known_languages
+    from seallm.policies.language_choice import choose_language
+    from seallm.review.items import Answer, Comparison
+    from seallm.review.recording import Choice, add_comparison
+
+    def keep(judgement: "Judgement") -> None:
+        pair = judgement.pair
+        asked = next(message.content for message in pair.messages if message.role == "user")
+        first, second = (
+            Answer(name, (Message("assistant", text),)) for name, text in zip(pair.models, pair.texts, strict=True)
+        )
+        language = choose_language(asked, known_languages())
+        comparison = Comparison(pair.messages, (first, second), language, category="chat")
+        choices: dict[str, Choice] = {"left": "first", "right": "second", "tie": "tie", "both_bad": "both_bad"}
+        add_comparison(folder, comparison, annotator=judgement.annotator, choice=choices[judgement.verdict], left=0)
+
+    return keep
 
 
 def _key(given: str | None, file: Path | None) -> str | None:

@@ -7,7 +7,7 @@ import pytest
 
 from seallm.serve.engine import Engine
 from seallm.serve.loading import EngineSettings, load_engine
-from tests.serve.small_model import ANSWERS, learn_by_heart, save_small_run
+from tests.serve.small_model import ANSWERS, OTHER_ANSWERS, learn_by_heart, save_small_run
 
 
 @pytest.fixture(scope="session")
@@ -21,5 +21,15 @@ def small_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def shared_engine(small_run: Path) -> Iterator[Engine]:
     engine = load_engine(small_run, EngineSettings(max_waiting=64))
+    yield engine
+    engine.close()
+
+
+@pytest.fixture(scope="session")
+def other_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    """A model `other/sft` with another answer to Hello."""
+    run = tmp_path_factory.mktemp("runs") / "other"
+    save_small_run(run, *learn_by_heart(OTHER_ANSWERS, steps=80))
+    engine = load_engine(run)
     yield engine
     engine.close()

@@ -9,14 +9,17 @@ import uvicorn
 
 from seallm.serve.engine import Engine
 from seallm.serve.http import ServerSettings, make_app
+from seallm.serve.page_api import PageParts
 
 
 @contextmanager
-def live_server(engine: Engine, settings: ServerSettings) -> Iterator[int]:
+def live_server(engine: Engine, settings: ServerSettings, parts: PageParts | None = None) -> Iterator[int]:
     """Run a server in a thread and give its port."""
     listening = socket.create_server(("127.0.0.1", 0))
     server = uvicorn.Server(
-        uvicorn.Config(make_app(engine, settings), log_level="warning", access_log=False, ws="none", lifespan="off")
+        uvicorn.Config(
+            make_app(engine, settings, parts), log_level="warning", access_log=False, ws="none", lifespan="off"
+        )
     )
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
     thread.start()

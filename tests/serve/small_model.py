@@ -21,6 +21,8 @@ ANSWERS = {
     "Escape": "\x1b]0;owned\x07\x1b[2Jred",
 }
 
+OTHER_ANSWERS = {"Hello": "Good day to you.", "Count": ANSWERS["Count"], "สวัสดี": "สวัสดีครับ ยินดีต้อนรับสู่ประเทศไทย"}
+
 
 def byte_tokenizer(texts: list[str], vocabulary_tokens: int) -> PreTrainedTokenizerFast:
     """A byte-level tokenizer with the chat tokens."""

@@ -22,37 +22,33 @@ from tests.serve.small_model import ANSWERS, HOSTILE
 
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
 PAGE, SHARED = resources.files("seallm.serve") / "page", resources.files("seallm.web") / "page"
-FILES = [PAGE / "index.html", PAGE / "page.css", PAGE / "page.js", SHARED / "look.css", SHARED / "scripts.js"]
+FILES = sorted([*PAGE.iterdir(), *SHARED.iterdir()], key=lambda file: file.name)
+SCRIPTS = [file for file in FILES if file.name.endswith(".js")]
 TURNS = "document.getElementById('turns')"
+MARKUP = "[...document.querySelectorAll('.text *')].map(e => e.tagName).filter(name => name !== 'P')"
 IDLE = "document.querySelector('.busy') === null"
+MEDIA_TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript"}
 
 
-@pytest.mark.parametrize(
-    ("path", "file", "media_type"),
-    [
-        ("/", PAGE / "index.html", "text/html"),
-        ("/page.css", PAGE / "page.css", "text/css"),
-        ("/page.js", PAGE / "page.js", "text/javascript"),
-        ("/look.css", SHARED / "look.css", "text/css"),
-        ("/scripts.js", SHARED / "scripts.js", "text/javascript"),
-    ],
-)
-def test_served_with_its_policy(shared_engine: Engine, path: str, file: Traversable, media_type: str) -> None:
-    client = TestClient(make_app(shared_engine, ServerSettings()), base_url="http://localhost")
-    response = client.get(path)
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
+def test_served_with_its_policy(shared_engine: Engine, file: Traversable) -> None:
+    settings = ServerSettings(GuardSettings(api_key="k"))  # the page itself needs none
+    client = TestClient(make_app(shared_engine, settings), base_url="http://localhost")
+    response = client.get("/" if file.name == "index.html" else f"/{file.name}")
     assert response.content == file.read_bytes()
+    media_type = MEDIA_TYPES[file.name.rpartition(".")[2]]
     assert response.headers["content-type"] == f"{media_type}; charset=utf-8"
     assert response.headers["content-security-policy"] == SECURITY_HEADERS["content-security-policy"]
 
 
-@pytest.mark.parametrize("file", FILES)
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
 def test_nothing_comes_from_elsewhere(file: Traversable) -> None:
     text = file.read_text(encoding="utf-8").replace("http://www.w3.org/2000/svg", "")
-    assert not re.findall(r"https?:|//[a-z]+\.[a-z]|@import|url\(", text)
+    assert not re.findall(r"https?://[\w]|[^:]//[a-z]+\.[a-z]|@import|url\(", text)
 
 
 def test_text_can_only_become_text() -> None:
-    script = (PAGE / "page.js").read_text(encoding="utf-8")
+    script = "".join(file.read_text(encoding="utf-8") for file in SCRIPTS)
     sinks = r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b|new Function|DOMParser|srcdoc|setHTML"
     assert not re.findall(sinks, script)
     page = (PAGE / "index.html").read_text(encoding="utf-8")
@@ -126,10 +122,10 @@ def test_hostile_text_stays_text(page: Browser) -> None:
     assert turns(page)[1] == ("assistant", HOSTILE)
     ask(page, HOSTILE)
     assert turns(page)[2] == ("user", HOSTILE)
-    assert page.evaluate("document.querySelectorAll('.text *').length") == 0
+    assert page.evaluate(MARKUP) == []
     assert page.evaluate("document.title") == "small/sft"
     page.open(page.evaluate("location.href"))  # and after a reload, from storage
-    assert page.evaluate("document.querySelectorAll('.text *').length") == 0
+    assert page.evaluate(MARKUP) == []
     assert page.evaluate("document.title") == "small/sft"
 
 

@@ -26,6 +26,12 @@ def shipped_policies() -> list[str]:
     return sorted(names, key=lambda name: name != "default")
 
 
+def known_policies(folder: Path) -> list[str]:
+    """Names of the shipped packs, then of those in `policies/` of a folder."""
+    shipped = shipped_policies()
+    return [*shipped, *sorted(file.stem for file in (folder / "policies").glob("*.toml") if file.stem not in shipped)]
+
+
 def find_policy(name: str, folder: Path, seen: Sequence[Path] = ()) -> Path:
     """The file of a pack.
 
@@ -46,7 +52,7 @@ def find_policy(name: str, folder: Path, seen: Sequence[Path] = ()) -> Path:
     if not found and name.endswith(".toml"):
         raise RecipeError(f"There is no policy pack {places[0]}. Shipped packs: {', '.join(shipped_policies())}")
     if not found:
-        known = [*shipped_policies(), *sorted(file.stem for file in (folder / "policies").glob("*.toml"))]
+        known = known_policies(folder)
         raise RecipeError(
             f"There is no policy pack {name!r} ({nearest(name, known, 'packs')}). A pack of your own is "
             f"policies/{name}.toml in {folder}, or a path that ends in .toml"

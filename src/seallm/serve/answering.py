@@ -171,23 +171,43 @@ async def complete(reply: Reply) -> BaseModel | Response:
         reply.answering.close()
 
 
-async def chunks(reply: Reply, *, with_usage: bool) -> AsyncIterator[str]:
-    """A reply as server-sent events; an error is the last event, since the status was sent long ago."""
+class Source(Protocol):
+    """Where the events of a stream come from."""
+
+    @property
+    def has_failed(self) -> bool:
+        """True where the engine failed, and has said so in the log."""
+
+    def time_out(self) -> None:
+        """Note that the time is over."""
+
+    def close(self) -> None:
+        """End what is still going at the engine."""
+
+
+async def reply_events(reply: Reply, *, with_usage: bool) -> AsyncIterator[BaseModel]:
+    """A reply in chunks."""
+    for opening in reply.opening():
+        yield opening
+    async for numbered in reply.answering.events():
+        yield reply.chunk(numbered)
+    if with_usage:
+        yield reply.usage_chunk()
+
+
+async def _sent_events(events: AsyncIterator[BaseModel], source: Source) -> AsyncIterator[str]:
+    """Server-sent events; an error is the last event, since the status was sent long ago."""
     try:
-        for opening in reply.opening():
-            yield _event(opening)
-        async for numbered in reply.answering.events():
-            yield _event(reply.chunk(numbered))
-        if with_usage:
-            yield _event(reply.usage_chunk())
+        async for event in events:
+            yield _event(event)
         yield STREAM_END
     except TimeoutError:
-        reply.answering.time_out()
+        source.time_out()
         yield _event(ErrorBody(error=error_detail(504, TOO_SLOW, "request_timeout")))
     except HungUp:
         return
     except Exception:
-        if not reply.answering.has_failed:
+        if not source.has_failed:
             raise  # not the engine's, which has logged it: a bug here
         yield _event(ErrorBody(error=error_detail(500, "the answer failed", "internal_error")))
 
@@ -196,17 +216,17 @@ def _event(value: BaseModel) -> str:
     return f"data: {value.model_dump_json()}\n\n"
 
 
-class AnswerStream(StreamingResponse):
-    """A stream of chunks that ends its request at the engine however it is left, even before its first chunk."""
+class EventStream(StreamingResponse):
+    """A stream of events that ends its source at the engine however it is left, even before its first event."""
 
-    def __init__(self, reply: Reply, *, with_usage: bool) -> None:
+    def __init__(self, events: AsyncIterator[BaseModel], source: Source) -> None:
         headers = {"cache-control": "no-store", "x-accel-buffering": "no"}  # the latter: nginx would hold chunks back
-        super().__init__(chunks(reply, with_usage=with_usage), media_type="text/event-stream", headers=headers)
-        self.answering = reply.answering
+        super().__init__(_sent_events(events, source), media_type="text/event-stream", headers=headers)
+        self.source = source
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send it."""
         try:
             await super().__call__(scope, receive, send)
         finally:
-            self.answering.close()
+            self.source.close()

@@ -15,18 +15,18 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
 from seallm import __version__
-from seallm.base.errors import DataError, ModelError
+from seallm.base.errors import DataError, ModelError, SeallmError
 from seallm.base.records import Message
 from seallm.base.sampling import SamplingSettings
 from seallm.model.plain_text import PlainText
-from seallm.serve.answering import Answering, AnswerStream, Reply, complete
+from seallm.serve.answering import Answering, EventStream, Reply, complete, reply_events
 from seallm.serve.chat_reply import ChatReply
 from seallm.serve.engine import Engine, logger
 from seallm.serve.metrics import Metrics
 from seallm.serve.replies import Completion, Health, ModelCard, ModelList, TextCompletion, TokenCounts
-from seallm.serve.requests import AnswerRequest, PromptTooLong, QueueFull
+from seallm.serve.requests import AnswerRequest, PromptRefused, PromptTooLong, QueueFull
 from seallm.serve.schema import ChatMessage, ChatRequest, CompletionRequest, SamplingFields, TokenizeRequest
-from seallm.serve.system_prompt import ServedPolicy
+from seallm.serve.system_prompt import ServedPolicy, chosen_policy
 from seallm.serve.text_reply import TextReply
 from seallm.serve.token_counts import conversation_counts, text_counts
 from seallm.web.guard import GuardSettings
@@ -49,7 +49,7 @@ class ServerSettings:
         sampling: used where a request does not say otherwise; its seed is not used.
         logs_prompts: write prompts to the log, for whoever looks for a fault.
         base: tokenizer of the base model, that token counts are compared with, and its name.
-        policy: whose system prompt stands before every conversation; None: clients choose theirs.
+        policy: whose system prompt stands before every conversation; None: clients may choose a pack.
     """
 
     guard: GuardSettings = field(default_factory=GuardSettings)
@@ -62,10 +62,38 @@ class ServerSettings:
     base: tuple[PlainText, str] | None = None
     policy: ServedPolicy | None = None
 
-    def messages(self, given: Sequence[ChatMessage]) -> list[Message]:
-        """A client's conversation, behind the policy's system prompt."""
+    def messages(self, given: Sequence[ChatMessage], asked_policy: str | None = None) -> list[Message]:
+        """A client's conversation, behind the policy's system prompt.
+
+        Raises:
+            DataError: the client may not choose that policy.
+        """
         messages = [message.to_message() for message in given]
-        return messages if self.policy is None else self.policy.applied(messages)
+        policy = chosen_policy(self.policy, asked_policy)
+        return messages if policy is None else policy.applied(messages)
+
+    def admit(self, engine: Engine, requests: Sequence[AnswerRequest]) -> None:
+        """Refuse prompts beyond the server's own limit; write the others to the log where the operator wants that.
+
+        Raises:
+            PromptRefused: one is too long.
+        """
+        for request in requests:
+            length = len(request.prompt)
+            if self.max_prompt_tokens is not None and length > self.max_prompt_tokens:
+                raise PromptRefused(
+                    f"the prompt has {length} tokens; this server reads at most {self.max_prompt_tokens}"
+                )
+            if self.logs_prompts:
+                logger.info("prompt: %s", engine.format.tokenizer.decode(request.prompt))
+
+
+def refused(error: SeallmError) -> JSONResponse:
+    """Why a request is not answered: it is too long or wrong, or the queue is full."""
+    if isinstance(error, QueueFull):
+        return error_response(429, str(error), "queue_full", {"retry-after": str(error.retry_seconds)})
+    codes: dict[type[SeallmError], str] = {PromptTooLong: "context_length_exceeded", PromptRefused: "prompt_too_long"}
+    return error_response(400, str(error), codes.get(type(error), "invalid_value"))
 
 
 REFUSALS: dict[int | str, dict[str, Any]] = {
@@ -145,28 +173,20 @@ async def _answer(
     try:
         # encoding a long conversation takes a while: not on the event loop
         requests = await run_in_threadpool(encode)
-        longest = max(len(request.prompt) for request in requests)
-        if settings.max_prompt_tokens is not None and longest > settings.max_prompt_tokens:
-            message = f"the prompt has {longest} tokens; this server reads at most {settings.max_prompt_tokens}"
-            return error_response(400, message, "prompt_too_long")
+        settings.admit(engine, requests)
         answering = Answering(engine, requests, client, settings.request_seconds, metrics)
-    except PromptTooLong as error:
-        return error_response(400, str(error), "context_length_exceeded")
-    except (DataError, ModelError) as error:  # the latter: the model's chat template refuses the conversation
-        return error_response(400, str(error), "invalid_value")
-    except QueueFull as error:
-        return error_response(429, str(error), "queue_full", {"retry-after": str(error.retry_seconds)})
-    if settings.logs_prompts:
-        for request in requests:
-            logger.info("prompt: %s", engine.format.tokenizer.decode(request.prompt))
+    except SeallmError as error:
+        return refused(error)
     reply = make_reply(answering)
-    return AnswerStream(reply, with_usage=body.wants_usage) if body.stream else await complete(reply)
+    if body.stream:
+        return EventStream(reply_events(reply, with_usage=body.wants_usage), answering)
+    return await complete(reply)
 
 
 def _chat_request(engine: Engine, body: ChatRequest, settings: ServerSettings) -> AnswerRequest:
     longest = body.max_completion_tokens or body.max_tokens or settings.sampling.max_new_tokens
     request = engine.request(
-        settings.messages(body.messages),
+        settings.messages(body.messages, body.policy),
         body.sampling(settings.sampling, longest),
         stops=body.stops,
         num_answers=body.n or 1,

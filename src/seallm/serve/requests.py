@@ -14,6 +14,10 @@ class PromptTooLong(DataError):
     """A conversation leaves no position for an answer."""
 
 
+class PromptRefused(DataError):
+    """A prompt is longer than the operator lets this server read."""
+
+
 class QueueFull(SeallmError):
     """Too many requests wait already.
 

@@ -197,6 +197,8 @@ class ChatRequest(SamplingFields):
     """Give the log-probability of every token of the answer."""
     top_logprobs: int | None = Field(default=None, strict=True, ge=0, le=20)
     """Give those of this many of the likeliest tokens too; needs `logprobs`."""
+    policy: str | None = Field(default=None, max_length=80)
+    """Policy pack whose system prompt stands first, where the server leaves the choice."""
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:

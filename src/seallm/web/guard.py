@@ -8,8 +8,9 @@ Everything but the page itself and /health needs the key, where there is one.
 import asyncio
 import hmac
 import ipaddress
-from collections.abc import Callable
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -19,7 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from seallm.web.refusals import error_response
 
 LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "[::1]"})
-OPEN_PATHS = frozenset({"/", "/page.css", "/page.js", "/look.css", "/scripts.js", "/health"})
+OPEN_PATHS = re.compile(r"/|/health|/[a-z]+\.(?:css|js)")  # the page, its files, and what a watcher asks
 SECURITY_HEADERS = {
     "content-security-policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
@@ -41,12 +42,14 @@ class GuardSettings:
         api_key: clients send it as `Authorization: Bearer ...`; None lets everybody in.
         allowed_hosts: Host headers answered, without port; None answers all.
         max_body_bytes: larger bodies are refused.
+        path_bytes: the same for paths that take larger ones.
         body_seconds: time a client may take to send its body.
     """
 
     api_key: str | None = None
     allowed_hosts: frozenset[str] | None = LOOPBACK_HOSTS
     max_body_bytes: int = 2**20
+    path_bytes: Mapping[str, int] = field(default_factory=dict)
     body_seconds: float = 30.0
 
 
@@ -80,7 +83,7 @@ class Guard:
 
         headers = Headers(scope=scope)
         refusal = self._refuse_sender(headers) or self._refuse_key(headers, scope["path"])
-        body = refusal or await self._read_body(receive)
+        body = refusal or await self._read_body(receive, scope["path"])
         if isinstance(body, bytes):
             await self.app(scope, _replay(body, receive), send_with_headers)
         else:
@@ -104,7 +107,7 @@ class Guard:
 
     def _refuse_key(self, headers: Headers, path: str) -> JSONResponse | None:
         key = self.settings.api_key
-        if key is None or path in OPEN_PATHS:
+        if key is None or OPEN_PATHS.fullmatch(path):
             return None
         scheme, _, sent = headers.get("authorization", "").partition(" ")
         is_right = hmac.compare_digest(sent.strip().encode("latin-1"), key.encode())
@@ -114,8 +117,8 @@ class Guard:
         message = f"{found}; send the header Authorization: Bearer KEY"
         return error_response(401, message, "invalid_api_key", {"www-authenticate": "Bearer"})
 
-    async def _read_body(self, receive: Receive) -> bytes | JSONResponse:
-        limit = self.settings.max_body_bytes
+    async def _read_body(self, receive: Receive, path: str) -> bytes | JSONResponse:
+        limit = self.settings.path_bytes.get(path, self.settings.max_body_bytes)
         leave = {"connection": "close"}  # the rest of the body is not waited for
         body = bytearray()
         try:

@@ -6,20 +6,16 @@ from importlib.resources.abc import Traversable
 
 from fastapi import FastAPI, Request, Response
 
-OWN_FILES = {
-    "/": ("index.html", "text/html"),
-    "/page.css": ("page.css", "text/css"),
-    "/page.js": ("page.js", "text/javascript"),
-}
-SHARED_FILES = {"/look.css": ("look.css", "text/css"), "/scripts.js": ("scripts.js", "text/javascript")}
+MEDIA_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
 
 
 def add_page(app: FastAPI, package: str) -> None:
-    """Serve `page/` of a package (index.html, page.css, page.js) beside what all pages share."""
-    for owner, files in ((package, OWN_FILES), ("seallm.web", SHARED_FILES)):
-        folder = resources.files(owner) / "page"
-        for path, (name, media_type) in files.items():
-            app.add_route(path, _file_route(folder / name, media_type), include_in_schema=False)
+    """Serve `page/` of a package beside what all pages share; index.html is at /."""
+    for owner in ("seallm.web", package):
+        for file in (resources.files(owner) / "page").iterdir():
+            media_type = MEDIA_TYPES["." + file.name.rpartition(".")[2]]
+            path = "/" if file.name == "index.html" else f"/{file.name}"
+            app.add_route(path, _file_route(file, media_type), include_in_schema=False)
 
 
 def _file_route(file: Traversable, media_type: str) -> Callable[[Request], Awaitable[Response]]:
