@@ -135,6 +135,9 @@ def _show(check: "Check") -> None:
         print(f"Token ids: {check.texts} texts by {check.ids_by}; cut otherwise, of all tokens: {listed}")
     else:
         print(f"Token ids: equal on {check.texts} texts in {len(check.different_share)} groups, by {check.ids_by}")
+    if check.not_done:
+        done = ", ".join(check.not_done)
+        print(f"Note: this tokenizer changes a text first ({done}) and llama.cpp does not: send it texts in that form")
     if check.greedy_by is None:
         print("Greedy output: not compared")
     else:

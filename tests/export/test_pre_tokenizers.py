@@ -11,6 +11,7 @@ from tokenizers import Tokenizer
 
 from seallm.export.check_texts import check_texts
 from seallm.export.gguf_file import plan_conversion, write_gguf
+from seallm.export.gguf_vocabulary import changes_of_text
 from seallm.export.llama_cpp_reader import LlamaCpp, has_llama_cpp
 from seallm.export.pre_tokenizers import (
     KNOWN,
@@ -68,6 +69,12 @@ def test_each_is_found_again_or_one_that_cuts_alike(qwen_with_marks: BpeTokenize
     document = as_llama_cpp(qwen_with_marks.document, known).to_str()
     found = fit(parse_bpe(json.loads(document), known.name), TEXTS)
     assert found.different_share == 0.0
+
+
+def test_what_llama_cpp_does_not_do(qwen_with_marks: BpeTokenizer) -> None:
+    assert changes_of_text(qwen_with_marks) == []
+    changed = {**qwen_with_marks.document, "normalizer": {"type": "NFC"}}
+    assert changes_of_text(parse_bpe(changed, "nfc")) == ["NFC"]
 
 
 def test_share_of_tokens_that_differ(qwen_with_marks: BpeTokenizer) -> None:

@@ -18,7 +18,7 @@ from seallm.base.errors import ModelError
 from seallm.base.runtime import Runtime
 from seallm.base.sampling import SamplingSettings
 from seallm.export.gguf_file import Conversion, GgufType, stored
-from seallm.export.gguf_vocabulary import BYTE_LEVEL
+from seallm.export.gguf_vocabulary import BYTE_LEVEL, changes_of_text
 from seallm.export.llama_cpp_reader import LlamaCpp, has_llama_cpp
 from seallm.export.pre_tokenizers import as_llama_cpp, by_name, different_share
 from seallm.export.sentencepiece_reader import sentencepiece_encoder
@@ -41,6 +41,7 @@ class Check:
         ids_by: which program cut the texts.
         texts: number compared.
         different_share: of the tokens of each language, those that program cuts otherwise.
+        not_done: what the tokenizer does to a text and llama.cpp does not; texts here are in canonical form already.
         greedy_by: which program continued the prompts; None: not compared.
         prompts: number continued.
         equal_prompts: those continued alike to the last token.
@@ -53,6 +54,7 @@ class Check:
     ids_by: str
     texts: int
     different_share: Mapping[str, float]
+    not_done: Sequence[str] = ()
     greedy_by: str | None = None
     prompts: int = 0
     equal_prompts: int = 0
@@ -90,7 +92,9 @@ def check_gguf(
     largest = _compare_tensors(reader, conversion)
     program, encode = _encoder(file, reader, tokenizer)
     shares = {code: _different(tokenizer, lines, encode) for code, lines in texts.items()}
-    found = Check(len(conversion.tensors), largest, program, sum(map(len, texts.values())), shares)
+    found = Check(
+        len(conversion.tensors), largest, program, sum(map(len, texts.values())), shares, changes_of_text(tokenizer)
+    )
     if not compares_output or not (has_llama_cpp() or _is_read_by_transformers(conversion)):
         return found
     prompts = [tokenizer.tokenizer.encode(lines[0], add_special_tokens=False).ids for lines in texts.values()]

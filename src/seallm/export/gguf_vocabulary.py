@@ -108,6 +108,13 @@ def puts_space(tokenizer: BpeTokenizer) -> bool:
     return bool(plain) and plain[0].startswith("▁")
 
 
+def changes_of_text(tokenizer: BpeTokenizer) -> list[str]:
+    """What a tokenizer does to a text before it cuts it, and llama.cpp does not: `NFC`."""
+    normalizer = tokenizer.document.get("normalizer") or {"type": "Prepend"}
+    steps = normalizer["normalizers"] if normalizer["type"] == "Sequence" else [normalizer]
+    return [step["type"] for step in steps if step["type"] not in ("Prepend", "Replace")]
+
+
 def add_vocabulary(writer: Any, vocabulary: Vocabulary, tokenizer: PreTrainedTokenizerFast) -> None:
     """Give a GGUF writer the vocabulary, special ids, and the chat template where there is one."""
     writer.add_tokenizer_model(vocabulary.model)
