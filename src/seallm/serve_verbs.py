@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from seallm.base.errors import DataError
-from seallm.base.records import Message
-from seallm.languages import known_languages
 
 if TYPE_CHECKING:
     from seallm.serve.comparing import Judgement
@@ -128,6 +126,8 @@ def language_finder() -> Callable[[str], str | None]:
 
 def review_keeper(folder: Path) -> Callable[["Judgement"], None]:
     """What puts judgements into the review database of a folder."""
+    from seallm.base.records import Message
+    from seallm.languages import known_languages
     from seallm.policies.language_choice import choose_language
     from seallm.review.items import Answer, Comparison
     from seallm.review.recording import Choice, add_comparison
