@@ -101,3 +101,11 @@ def test_check_mix_and_report(tmp_path: Path) -> None:
     assert len(read_conversations(tmp_path / "mixed" / "sft.jsonl")[0]) > 10
     assert "report.html" in run("report", tmp_path / "mixed")
     assert (tmp_path / "mixed" / "report.json").is_file()
+
+
+def test_preferences_alone_are_checked(tmp_path: Path) -> None:
+    rows = [{"prompt": "How long?", "chosen": ENGLISH, "rejected": "No."}] * 2
+    path = write_lines(tmp_path / "pairs.jsonl", rows)
+    printed = run("check", path, "--out", tmp_path / "checked", "--languages", "en", "--workers", 1)
+    assert "Of 2 preferences: exact copy 1, kept 1." in printed
+    assert len(read_preferences(tmp_path / "checked" / "preferences.jsonl")[0]) == 1

@@ -5,6 +5,7 @@
 
     choices      3-shot multiple choice: letters and answer texts of exams, topics, causes; examples/s
     generation   translation (4 examples) and questions on paragraphs (1 example) up to a stop string; answers/s
+    baselines    the model's own figures on XCOPA, Global-MMLU-Lite, SIB-200, XQuAD and NTREX, with intervals
     planted      models that are known beforehand: random choice, an oracle, shuffled labels; no network is computed
 
 Each side is a process of its own; they take turns on the same examples, so that a busy machine slows both. Everything
@@ -18,7 +19,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from benchmarks.evaluation import planted
+from benchmarks.evaluation import baselines, planted
 from benchmarks.evaluation.pairs import Workload, measure
 
 PARTS = {
@@ -36,9 +37,9 @@ PARTS = {
         Workload("xquad_en", "bench", 1),
     ],
 }
-NAMES = (*PARTS, "planted")
+NAMES = (*PARTS, "planted", "baselines")
 WANTED_SPEED_UP = {"choices": 5.0, "generation": 1.5}
-EXAMPLES = {"choices": 48, "generation": 24}
+EXAMPLES = {"choices": 48, "generation": 48}
 
 
 def main() -> None:
@@ -47,7 +48,7 @@ def main() -> None:
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(NAMES)}; absent: all")
     parser.add_argument("--model", type=Path, help="Hugging Face folder of SmolLM2-135M-Instruct")
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder of bench/ and parallel/")
-    parser.add_argument("--examples", type=int, help="of each task; absent: 48 of choices, 24 of generation")
+    parser.add_argument("--examples", type=int, help="of each task; absent: 48")
     parser.add_argument("--rounds", type=int, default=2, help="turns that the examples of a task are cut into")
     parser.add_argument("--batch", type=int, default=8, help="sequences at once, on both sides")
     parser.add_argument("--threads", type=int, default=1, help="threads of each side")
@@ -62,6 +63,9 @@ def main() -> None:
     for part in arguments.parts or NAMES:
         if part == "planted":
             results[part] = planted.measure(arguments.data)
+        elif part == "baselines":
+            place = arguments.out / "baselines"
+            results[part] = baselines.measure(arguments.model, arguments.data, place, arguments.threads)
         else:
             examples = arguments.examples or EXAMPLES[part]
             results[part] = measure(part, PARTS[part], arguments, examples, WANTED_SPEED_UP[part])

@@ -25,7 +25,7 @@ EARLIER = ("base", "corpus", "vocab", "pretrain", "hybrid")
 CHATS = ["sample:chat/knowledge.jsonl", "sample:chat/[a-z][a-z].jsonl"]
 METRICS = ("refusal_rate", "unsafe_rate", "over_refusal_rate")
 # one thread is faster for a tiny model; fewer epochs than the quickstart has
-SETTINGS = ("compute.threads=1", "sft.epochs=6.0")
+SETTINGS = ("compute.threads=1", "sft.epochs=4.0")
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:

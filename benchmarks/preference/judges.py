@@ -2,7 +2,7 @@
 
 verdict          the model is asked in English, in both orders; the mean of both decides
 verdict, native  the same in the language of the pair
-fluency          log-probability per token, given the question
+fluency          log-probability per byte, given the question
 relevance        what the question adds to the log-probability of the answer
 likelihood       fluency and relevance, each by its usual size: what the stage does by default
 """
@@ -75,7 +75,10 @@ def percent(found: dict[str, Any] | None) -> str:
 def _print(name: str, found: dict[str, Any]) -> None:
     n = found["verdict"]["accuracy"]["all"]["n"]
     columns = ("all", *KINDS)
-    rows = [[way, *(percent(f["accuracy"][c]) for c in columns), percent(f["consistency"])] for way, f in found.items()]
+    rows = []
+    for way, f in found.items():
+        agree = percent(f["consistency"]) if way.startswith("verdict") else "-"
+        rows.append([way, *(percent(f["accuracy"][c]) for c in columns), agree])
     print_table(("judge", *columns, "consistent"), rows, f"{name}: right on known pairs, n = {n}, 95 % intervals")
     rows = [[way, *(percent(f["accuracy"][code]) for code in LANGUAGES)] for way, f in found.items()]
     print_table(("judge", *LANGUAGES), rows, f"{name}: the same by language")

@@ -9,7 +9,7 @@ forward for each prompt (tolerance TOLERANCE nats on log-odds).
 import itertools
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from seallm.model.judge_format import load_template, verdict_ids
 from seallm.prefer.judge import Pair, Words, likelihood_scores, verdict_scores
 
 ANSWERS, ANSWER_TOKENS, BATCH = 4, 32, 16
-VERDICT_TOKENS, REASON_TOKENS = 4, 32
+VERDICT_TOKENS, REASON_TOKENS = 4, 64
 TOLERANCE = 1e-3
 BATCH_TOKENS = 4_096
 
@@ -116,14 +116,14 @@ def _worst(
 
 
 def _report(name: str, seconds: dict[str, float], pairs: int, worst: float) -> dict[str, Any]:
-    rate: Callable[[float], float] = lambda s: pairs / s  # noqa: E731
-    speeds = {what: rate(s) for what, s in seconds.items()}
-    ours = seconds["seallm: answers"]
-    theirs = seconds["transformers: answers"]
+    speeds = {what: pairs / s for what, s in seconds.items()}
+    ours, theirs = seconds["seallm: answers"], seconds["transformers: answers"]
     whole = {
         "judging, verdicts beside written ones": seconds["transformers: verdicts"] / seconds["seallm: verdicts"],
         "judging, verdicts beside reasons": seconds["transformers: reasons and verdicts"] / seconds["seallm: verdicts"],
         "judging, likelihoods beside written verdicts": seconds["transformers: verdicts"]
+        / seconds["seallm: likelihoods"],
+        "judging, likelihoods beside reasons": seconds["transformers: reasons and verdicts"]
         / seconds["seallm: likelihoods"],
         "sampling": theirs / ours,
         "sampling and judging, likelihoods beside written verdicts": (theirs + seconds["transformers: verdicts"])

@@ -30,8 +30,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.serving", description=__doc__.splitlines()[0])
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; absent: speed and turns")
     parser.add_argument("--model", type=Path, help="folder of a chat model")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="float32 or bfloat16")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/out"), help="folder of the results")
     parser.add_argument("--tokens", type=int, default=48, help="longest answer")
+    parser.add_argument("--streams", default="1,4,8,16", metavar="N,...", help="requests at once")
+    parser.add_argument("--conversations", type=int, default=5, help="of the second turns")
     parser.add_argument("--requests", type=int, default=2_000, help="of the soak")
     arguments = parser.parse_args()
     parts = arguments.parts or ["speed", "turns"]
@@ -44,9 +47,11 @@ def main() -> None:
     for part in parts:
         print(f"\n== {part}", flush=True)
         if part == "speed":
-            results[part] = speed.run(arguments.model, arguments.tokens)
+            results[part] = speed.run(
+                arguments.model, arguments.device, arguments.tokens, [int(n) for n in arguments.streams.split(",")]
+            )
         elif part == "turns":
-            results[part] = turns.run(arguments.model)
+            results[part] = turns.run(arguments.model, arguments.device, arguments.conversations)
         else:
             results[part] = soak.run(arguments.requests)
         (arguments.out / "serving.json").write_text(json.dumps(results, indent=1), encoding="utf-8")

@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 START_SECONDS = 120
+# left to itself, it takes half of the machine's memory for its cache; this is 32,768 tokens
+BATCHING = ("--continuous-batching", "--cb-block-size", "32", "--cb-num-blocks", "1024")
 
 
 @dataclass(frozen=True)
@@ -56,15 +58,19 @@ def memory_mib(pid: int, field: str) -> float:
     return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(f"{field}:"))
 
 
-def ours(model: Path, *options: str) -> list[str]:
+NUMBER_TYPES = {"cpu": "float32", "cuda": "bfloat16"}
+
+
+def ours(model: Path, device: str, *options: str) -> list[str]:
     """Our server's command, without its port."""
-    return [sys.executable, "-m", "seallm.cli", "serve", str(model), "--device", "cpu", "--dtype", "float32", *options]
+    kind = ["--device", device, "--dtype", NUMBER_TYPES[device]]
+    return [sys.executable, "-m", "seallm.cli", "serve", str(model), *kind, *options]
 
 
-def theirs(model: Path, *options: str) -> list[str]:
+def theirs(model: Path, device: str, *options: str) -> list[str]:
     """The command of `transformers serve`, without its port."""
     program = str(Path(sys.executable).parent / "transformers")
-    return [program, "serve", "--device", "cpu", "--dtype", "float32", *options, str(model)]
+    return [program, "serve", "--device", device, "--dtype", NUMBER_TYPES[device], *options, str(model)]
 
 
 @contextmanager

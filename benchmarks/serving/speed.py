@@ -13,9 +13,8 @@ from typing import Any
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, TextIteratorStreamer
 
-from benchmarks.serving.sides import Answer, Side, ask, memory_mib, ours, running, theirs
+from benchmarks.serving.sides import BATCHING, NUMBER_TYPES, Answer, Side, ask, memory_mib, ours, running, theirs
 
-STREAMS = (1, 4, 8, 16)
 TOPICS = (
     "the history of Bangkok",
     "how rice is grown",
@@ -53,20 +52,20 @@ def conversation(number: int) -> list[dict[str, str]]:
     return [{"role": "user", "content": f"Tell me about {TOPICS[number % len(TOPICS)]}."}]
 
 
-def run(model: Path, max_tokens: int) -> dict[str, Any]:
+def run(model: Path, device: str, max_tokens: int, numbers: Sequence[int]) -> dict[str, Any]:
     """Measure every side, one after the other; each alone on the machine."""
     rows: list[Row] = []
     answers: dict[str, list[str]] = {}
     servers = {
-        "seallm serve": (ours(model), None),
-        "transformers serve, continuous batching": (theirs(model, "--continuous-batching"), str(model)),
-        "transformers serve": (theirs(model), str(model)),
+        "seallm serve": (ours(model, device), None),
+        "transformers serve, continuous batching": (theirs(model, device, *BATCHING), str(model)),
+        "transformers serve": (theirs(model, device), str(model)),
     }
     for name, (command, called) in servers.items():
         with running(name, command, called) as side:
             ask(side, conversation(0), 4)  # whatever is made at the first request
-            rows += [_streams(side, streams, max_tokens, answers) for streams in STREAMS]
-    rows += _loop(model, max_tokens, answers)
+            rows += [_streams(side, streams, max_tokens, answers) for streams in numbers]
+    rows += _loop(model, device, max_tokens, numbers, answers)
     _print(rows)
     plain = answers["plain loop"]
     same = {name: sum(a == b for a, b in zip(texts, plain, strict=True)) for name, texts in answers.items()}
@@ -92,17 +91,19 @@ def _row(name: str, streams: int, found: Sequence[Answer], seconds: float, peak_
     return row
 
 
-def _loop(folder: Path, max_tokens: int, answers: dict[str, list[str]]) -> list[Row]:
+def _loop(
+    folder: Path, device: str, max_tokens: int, numbers: Sequence[int], answers: dict[str, list[str]]
+) -> list[Row]:
     """Transformers' generate, one request after the other, here in this process: requests wait for those before."""
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=NUMBER_TYPES[device]).to(device).eval()
     rows = []
-    for streams in STREAMS:
+    for streams in numbers:
         found, started = [], time.perf_counter()
         for number in range(streams):
             ids = tokenizer.apply_chat_template(
                 conversation(number), add_generation_prompt=True, return_tensors="pt", return_dict=True
-            )
+            ).to(device)
             streamer = TextIteratorStreamer(tokenizer, skip_prompt=True, skip_special_tokens=True)
             options = {"do_sample": False, "max_new_tokens": max_tokens, "streamer": streamer}
             made: list[torch.Tensor] = []

@@ -4,25 +4,24 @@ import statistics
 from pathlib import Path
 from typing import Any
 
-from benchmarks.serving.sides import Side, ask, ours, running, theirs
+from benchmarks.serving.sides import BATCHING, Side, ask, ours, running, theirs
 
-CONVERSATIONS = 5
 SENTENCE = "On day {} the boats left the harbour of {} early, and came back with fish, rice, salt and letters. "
 PLACES = ("Vientiane", "Yangon", "Manila", "Phnom Penh", "Da Nang")
 
 
-def run(model: Path) -> dict[str, Any]:
+def run(model: Path, device: str, conversations: int) -> dict[str, Any]:
     """Measure every side."""
     sides = {
-        "seallm serve": (ours(model), None),
-        "seallm serve, nothing kept": (ours(model, "--prefix-gib", "0"), None),
-        "transformers serve, continuous batching": (theirs(model, "--continuous-batching"), str(model)),
+        "seallm serve": (ours(model, device), None),
+        "seallm serve, nothing kept": (ours(model, device, "--prefix-gib", "0"), None),
+        "transformers serve, continuous batching": (theirs(model, device, *BATCHING), str(model)),
     }
     found: dict[str, Any] = {}
     for name, (command, called) in sides.items():
         with running(name, command, called) as side:
             ask(side, [{"role": "user", "content": "Hello"}], 4)
-            pairs = [_turns(side, number) for number in range(CONVERSATIONS)]
+            pairs = [_turns(side, number) for number in range(conversations)]
         first, second, history = (list(column) for column in zip(*pairs, strict=True))
         found[name] = {
             "first_turn_seconds": statistics.median(first),
@@ -36,7 +35,7 @@ def run(model: Path) -> dict[str, Any]:
 
 
 def _turns(side: Side, number: int) -> tuple[float, float, int]:
-    story = "".join(SENTENCE.format(day, PLACES[number]) for day in range(1, 41))
+    story = "".join(SENTENCE.format(day, PLACES[number % len(PLACES)]) for day in range(1, 41))
     messages = [{"role": "user", "content": f"{story}\nSay in one sentence what this is about."}]
     first = ask(side, messages, 16)
     messages += [{"role": "assistant", "content": first.text}, {"role": "user", "content": "And on the last day?"}]

@@ -15,8 +15,23 @@ def card(
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="Where to write; absent: shown.")] = None,
 ) -> None:
     """Write a model card for the hub: data, licences, tokenizer, training, results with n and intervals, limits."""
-    from seallm.base.artifacts import StageContext
     from seallm.base.files import write_text
+
+    text = card_of_run(run, licence)
+    if out is None:
+        print(text, end="")
+    else:
+        write_text(out, text)
+        print(f"Written to {out}")
+
+
+def card_of_run(run: Path, licence: str | None) -> str:
+    """The card of a run's folder, as Markdown.
+
+    Raises:
+        DataError: the folder is no run.
+    """
+    from seallm.base.artifacts import StageContext
     from seallm.evaluate.card import model_card
     from seallm.evaluate.card_data import card_facts
     from seallm.evaluate.report import read_figures
@@ -29,9 +44,4 @@ def card(
     folders.pop("report", None)
     runtime = make_runtime(recipe.compute)
     context = StageContext(plan.folder, folders, tuple(recipe.languages), recipe.seed, runtime, recipe_folder)
-    text = model_card(card_facts(read_figures(recipe, context), recipe, context), licence=licence)
-    if out is None:
-        print(text, end="")
-    else:
-        write_text(out, text)
-        print(f"Written to {out}")
+    return model_card(card_facts(read_figures(recipe, context), recipe, context), licence=licence)

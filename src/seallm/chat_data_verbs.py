@@ -88,6 +88,7 @@ def check(
     """Check turns, languages, length, repetition, copies and benchmarks; what is dropped is kept with its reason."""
     from rich.console import Console
 
+    from seallm.base.drop_reasons import reason_title
     from seallm.chat_data.stage import write_checked
     from seallm.chat_data.tables import check_rows
 
@@ -95,7 +96,12 @@ def check(
     section = _source_section(sources, format_name, columns, {})
     values = {"sources": [section], "checks": {"benchmarks": benchmarks or []}}
     settings, context = _alone(values, overrides, languages, out, workers)
-    Console().print(check_rows(write_checked(settings, context)))
+    checks = write_checked(settings, context)
+    if checks["conversations"]:
+        Console().print(check_rows(checks))
+    if checks["preferences"]:
+        found = ", ".join(f"{reason_title(name)} {count:,}" for name, count in checks["checked_preferences"].items())
+        typer.echo(f"Of {checks['preferences']:,} preferences: {found}.")
     typer.echo(f"Written to {out}. See it with: seallm chat-data report {out}")
 
 

@@ -18,8 +18,10 @@ from seallm.chat_data_make_verbs import make_app
 from seallm.chat_data_verbs import chat_data_app
 from seallm.corpus_verbs import app as corpus_app
 from seallm.evaluate_verbs import app as evaluate_app
+from seallm.export_verbs import export_app
 from seallm.judge_verbs import judge_app
 from seallm.policy_verbs import app as policy_app
+from seallm.prefer_verbs import app as prefer_app
 from seallm.review_verbs import app as review_app
 from seallm.serve_verbs import app as serve_app
 from seallm.train_verbs import app as train_app
@@ -43,8 +45,10 @@ chat_data_app.add_typer(make_app)
 app.add_typer(chat_data_app)
 app.add_typer(corpus_app)
 app.add_typer(evaluate_app)
+app.add_typer(export_app)
 app.add_typer(judge_app)
 app.add_typer(policy_app)
+app.add_typer(prefer_app)
 app.add_typer(review_app)
 app.add_typer(serve_app)
 app.add_typer(train_app)

@@ -158,12 +158,17 @@ def _candidate(place: str, server: "EndpointSettings", key: str) -> "Candidate":
     kind = VllmCandidate if place.startswith(VLLM) else FolderCandidate
     path = place.removeprefix(VLLM)
     if not Path(path).expanduser().exists() and is_hub_id(path):
-        return kind(path, _from_hub(path))
+        return kind(path, from_hub(path))
     model = find_model(Path(path))
     return kind(model.name, model.folder)
 
 
-def _from_hub(name: str) -> Path:
+def from_hub(name: str) -> Path:
+    """The folder of a model of the hub, downloaded where it is not here yet.
+
+    Raises:
+        ModelError: the hub did not give it.
+    """
     from seallm.base.errors import DataError, ModelError
     from seallm.base.hub import MODEL_FILES, download
 

@@ -149,11 +149,10 @@ def open_contestants(places: Sequence[str], opening: "ChatModelSettings") -> "di
 
 def _at_hand(place: str) -> str:
     """The place, or where a model of the hub was downloaded to."""
-    from seallm.base.hub import MODEL_FILES, download, is_hub_id
+    from seallm.base.hub import is_hub_id
+    from seallm.evaluate_verbs import from_hub
 
-    if not Path(place).expanduser().exists() and is_hub_id(place):
-        return str(download(place, MODEL_FILES))
-    return place
+    return str(from_hub(place)) if not Path(place).expanduser().exists() and is_hub_id(place) else place
 
 
 def open_judge(

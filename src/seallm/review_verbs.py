@@ -23,7 +23,8 @@ class PageFirst(TyperGroup):
 app = typer.Typer(
     cls=PageFirst,
     name="review",
-    help="Native speakers review conversations and compare answers, in a local web page: seallm review FOLDER",
+    help="Native speakers review conversations and compare answers, in a local web page.",
+    epilog="Example: seallm review drafts",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,

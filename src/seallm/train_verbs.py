@@ -1,4 +1,4 @@
-"""The verbs `seallm train ...`: what a step was trained on, what of it carries a loss, the model at a checkpoint."""
+"""The verbs `seallm train ...`: what a step was trained on, what of it carries a loss."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -6,9 +6,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from pydantic import BaseModel
-
-    from seallm.base.artifacts import StageContext
     from seallm.train.stage_rows import StageRows
 
 app = typer.Typer(
@@ -65,42 +62,8 @@ def inspect(
         )
 
 
-@app.command(epilog="Example: seallm train export runs/my-model --stage pretrain --step 2000 --out at-2000")
-def export(
-    run: RunFolder,
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder to write: an ordinary Hugging Face model.")],
-    stage: Annotated[str, typer.Option(metavar="STAGE", help="pretrain, hybrid, sft or dpo.")] = "pretrain",
-    step: Annotated[int | None, typer.Option(min=1, help="A step with a checkpoint; absent: the newest.")] = None,
-) -> None:
-    """Write the model of a checkpoint, while its stage runs or where checkpoints were kept."""
-    from seallm.train.export import export_checkpoint
-
-    made = export_checkpoint(*_stage(run, stage), step, out)
-    print(f"{out}: {stage} after step {made}")
-
-
 def _stage_rows(run: Path, name: str) -> "StageRows":
+    from seallm.run_stage import stage_of_run
     from seallm.train.stage_rows import stage_rows
 
-    return stage_rows(*_stage(run, name))
-
-
-def _stage(run: Path, name: str) -> tuple["BaseModel", "StageContext"]:
-    """A stage's settings, and its folders as they are now."""
-    from seallm.base.artifacts import StageContext
-    from seallm.base.errors import DataError
-    from seallm.plan import make_plan, make_runtime
-    from seallm.run_recipe import kept_recipe
-
-    recipe, recipe_folder = kept_recipe(run)
-    plan = make_plan(recipe, recipe_folder, run.expanduser().resolve().parent)
-    stage = plan.stage(name)
-    for needed in stage.inputs.values():
-        if not needed.is_dir():
-            raise DataError(f"{needed} does not exist yet. `seallm run` makes it")
-    artifact = stage.artifact
-    out = artifact.partial if artifact.is_under_way() and not artifact.is_finished() else artifact.folder
-    runtime = make_runtime(plan.recipe.compute)
-    languages = tuple(plan.recipe.languages)
-    context = StageContext(out, stage.inputs, languages, plan.recipe.seed, runtime, plan.recipe_folder)
-    return stage.settings, context
+    return stage_rows(*stage_of_run(run, name))

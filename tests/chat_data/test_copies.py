@@ -65,6 +65,6 @@ def test_passages_of_benchmarks_are_found(tmp_path: Path) -> None:
         pq.write_table(to_table([("f:1", c) for c in rows]), tmp_path / f"{number}.parquet")
     tables = [tmp_path / "0.parquet", tmp_path / "1.parquet"]
     index_benchmarks([(exam, exam.name)], ["question"], tmp_path / "index.npz")
-    leaks = find_leaking(tables, tmp_path / "index.npz", 0.5, tmp_path, QUIET)
+    leaks, _ = find_leaking(tables, tmp_path / "index.npz", 0.5, tmp_path, QUIET)
     assert [(leak["benchmark"], leak["row"], leak["id"]) for leak in leaks[0]] == [("exam.jsonl", 1, "0")]
     assert leaks[1] == []

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -250,6 +251,19 @@ def test_a_damaged_answer_on_disk_is_asked_for_again(tmp_path: Path) -> None:
         kept[0].write_bytes(kept[0].read_bytes()[:30])
         assert texts(Endpoint(server.address, settings), calls(2)) == answers(2)
         assert len(server.asked) == 3
+
+
+def test_several_callers_share_one_folder_of_answers(tmp_path: Path) -> None:
+    """Four threads ask the same at the same moment; every answer is whole, and none is paid by a fifth."""
+    settings = replace(QUICK, answers=tmp_path, call_seconds=10.0)
+    with ScriptedServer(echo, seconds=0.01) as server, ThreadPoolExecutor(4) as threads:
+        found = list(threads.map(lambda _: texts(Endpoint(server.address, settings), calls(30)), range(4)))
+        assert found == [answers(30)] * 4
+        paid = sum(server.paid.values())
+        assert texts(Endpoint(server.address, settings), calls(30)) == answers(30)
+        assert sum(server.paid.values()) == paid
+    assert len(list(tmp_path.rglob("*.json"))) == 30
+    assert not list(tmp_path.rglob("*.tmp"))
 
 
 CLIENT = """

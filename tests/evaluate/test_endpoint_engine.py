@@ -19,6 +19,7 @@ from seallm.evaluate.alone import evaluate_models
 from seallm.evaluate.candidates import EndpointCandidate
 from seallm.evaluate.endpoint_engine import EndpointEngine
 from seallm.evaluate.engine import Engine
+from seallm.evaluate.measuring import Work
 from seallm.recipe import Evaluate
 from tests.endpoints.scripted_server import Fault, ScriptedServer, question
 
@@ -39,7 +40,8 @@ def evaluated(server: ScriptedServer, folder: Path, tasks: list[str], *, chat: b
     endpoint = Endpoint(server.address, replace(HASTY, answers=folder / "answers"))
     settings = Evaluate(tasks=tasks, data=str(folder), shots=0)
     candidate = EndpointCandidate(endpoint.model, endpoint)
-    return evaluate_models([candidate], settings, None, folder / "out", Runtime(show_progress=False), chat=chat)
+    runtime = Runtime(show_progress=False)
+    return evaluate_models(Work((candidate,), settings, None, folder / "out", runtime, chat=chat))
 
 
 def letter(body: Mapping[str, Any]) -> str:
@@ -66,12 +68,12 @@ def served(random_model: LlamaForCausalLM, engine: Engine) -> ScriptedServer:
             wanted = {"until": body.get("stop", []), "max_gen_toks": body["max_tokens"]}
             return engine.generate_until([Instance("generate_until", {}, (body["prompt"], wanted), 0)])[0]  # type: ignore[arg-type]
         with torch.no_grad():
-            told = random_model(torch.tensor([ids])).logits[0].double().log_softmax(-1)
-        values = [None, *(float(told[n, token]) for n, token in enumerate(ids[1:]))]
-        tops = [None, *({"likeliest": float(row.max())} for row in told[:-1])]
+            rows = random_model(torch.tensor([ids])).logits[0].double().log_softmax(-1)
+        values = [None, *(float(rows[n, token]) for n, token in enumerate(ids[1:]))]
+        tops = [None, *({"likeliest": float(row.max())} for row in rows[:-1])]
         offsets = [start for start, _ in found["offset_mapping"]]
-        scores = {"text_offset": offsets, "token_logprobs": values, "top_logprobs": tops}
-        return {"text": body["prompt"], "logprobs": scores}
+        told = {"text_offset": offsets, "token_logprobs": values, "top_logprobs": tops}
+        return {"text": body["prompt"], "logprobs": told}
 
     return ScriptedServer(answer)
 

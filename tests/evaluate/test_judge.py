@@ -114,6 +114,16 @@ def test_scores_and_repeats_of_a_server(contestants: dict[str, Path], tmp_path: 
     assert "Says the same when asked again" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize("mode", ["score", "pairwise"])
+def test_a_judge_that_cannot_be_read_decides_nothing(contestants: dict[str, Path], tmp_path: Path, mode: Any) -> None:
+    with ScriptedServer(lambda body: "Both have their charm.") as server:
+        judge = WritingJudge(writer(server.address, tmp_path / "kept"), mode, prose=True)
+        report = judge_models(contest(judge, contestants, mode), tmp_path / "out", QUIET)
+    assert report["decided"]["no verdict"] == 8
+    assert report["scores"] == report["wins"] == []
+    assert "No verdict could be read" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+
+
 def test_models_answer_turn_by_turn(tmp_path: Path) -> None:
     def answer(body: Json) -> str:
         return f"answer {len(body['messages'])} to {question(body)}"

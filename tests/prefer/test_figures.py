@@ -68,7 +68,7 @@ def test_likelihoods_have_no_position_and_weak_margins_are_unsure() -> None:
         judgement = Judgement(margin, -margin, 0.0, least_margin=0.5)
         tally.add_judgement(Pair("th", "q", "ab", "abcd", ("sft", "self")), judgement, asked=False)
     figures = tally.figures()
-    assert figures["first_position_rate"] is None
+    assert figures["first_position_rate"] is figures["consistency"] is None
     assert (figures["consistent"], figures["unsure"], figures["kept"]) == (3, 2, 1)
     assert figures["longer_chosen_rate"]["n"] == 1
     assert (figures["own_over_weaker_rate"]["value"], figures["own_over_weaker_rate"]["n"]) == (0.0, 1)

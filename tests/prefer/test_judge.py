@@ -143,14 +143,14 @@ def test_likelihoods_are_those_of_plain_forwards(yes_judge: LlamaForCausalLM, ch
     pairs = [Pair("en", QUESTIONS[0], "yes", "no"), Pair("en", QUESTIONS[1], "no way", "yes")]
     for pair, scores in zip(pairs, likelihood_scores(yes_judge, chat, pairs, 500), strict=True):
         prompt = chat.prompt_ids((Message("user", pair.question),))
-        given, alone, tokens = [], [], []
+        given, alone, sizes = [], [], []
         for text in (pair.first, pair.second):
             ids = chat.answer_ids(text)
             given.append(plain(prompt, ids))
             alone.append(plain(chat.prompt_ids(()), ids))
-            tokens.append(len(ids))
+            sizes.append(len(text.encode()))
         assert scores is not None
-        assert scores["fluency"] == pytest.approx(given[0] / tokens[0] - given[1] / tokens[1], abs=1e-4)
+        assert scores["fluency"] == pytest.approx(given[0] / sizes[0] - given[1] / sizes[1], abs=1e-4)
         assert scores["relevance"] == pytest.approx(given[0] - alone[0] - given[1] + alone[1], abs=1e-4)
 
 

@@ -73,6 +73,7 @@ def test_the_model_ranks_its_own_answers(context: StageContext) -> None:
         assert preference.scores["margin"] > 0
     english = figures(context)["languages"]["en"]
     assert (english["prompts"], english["answers"]) == (len(QUESTIONS), 4 * len(QUESTIONS))
+    assert figures(context)["criteria"] == CRITERIA
     assert english["kept"] == english["consistent"] == english["judged"] == english["pairs"] > 0
     assert english["first_position_rate"]["value"] == 0.5
     assert english["longer_chosen_rate"]["value"] == 1

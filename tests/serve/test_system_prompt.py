@@ -63,3 +63,16 @@ def test_the_api_answers_to_the_policys_conversation(shared_engine: Engine, syst
     chat_format = ChatFormat(shared_engine.format.tokenizer)
     assert expected.prompt.count(chat_format.marker_id) == 3
     assert expected.prompt.count(chat_format.end_id) == 2
+
+
+def test_plain_text_cannot_pass_by_a_policy(shared_engine: Engine) -> None:
+    for allowed, status in ((False, 403), (True, 200)):
+        policy = ServedPolicy(PROMPTS, allow_system=allowed)
+        app = make_app(shared_engine, ServerSettings(policy=policy))
+        client = TestClient(app, base_url="http://127.0.0.1:8000")
+        response = client.post("/v1/completions", json={"prompt": "Hello", "max_tokens": 1})
+        assert response.status_code == status
+        assert allowed or response.json()["error"]["code"] == "policy_in_force"
+        counted = client.post("/v1/tokenize", json={"messages": [{"role": "user", "content": "Hello"}]}).json()
+        expected = shared_engine.format.prompt_ids(policy.applied([ASK]))
+        assert counted["counts"][0]["tokens"] == len(expected)

@@ -10,6 +10,7 @@ import io
 import json
 import os
 import platform
+import threading
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -28,8 +29,9 @@ SAMPLE_PREFIX = "sample:"
 def atomic_writer(path: Path) -> Iterator[IO[bytes]]:
     """Open a binary file that replaces `path` when the block ends well, and vanishes when it does not."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    # on storage that machines share, a process id alone is not unique
-    temporary = path.parent / f".{path.name}.{platform.node()}.{os.getpid()}.tmp"
+    # on storage that machines share, a process id alone is not unique; nor is it where threads write the same file
+    writer = f"{platform.node()}.{os.getpid()}.{threading.get_ident()}"
+    temporary = path.parent / f".{path.name}.{writer}.tmp"
     try:
         with temporary.open("wb") as file:
             yield file

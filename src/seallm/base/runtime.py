@@ -99,7 +99,7 @@ class Runtime:
         if self.dtype == "auto":
             on_gpu = self.device != "cpu" and torch.cuda.is_available()
             return torch.bfloat16 if on_gpu and torch.cuda.is_bf16_supported() else torch.float32
-        return {"float32": torch.float32, "bfloat16": torch.bfloat16}[self.dtype]
+        return {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[self.dtype]
 
 
 def calm_threads() -> None:

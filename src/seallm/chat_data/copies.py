@@ -24,6 +24,7 @@ from seallm.chat_data.checking import BANDS, PERMUTATIONS, spoken_texts
 from seallm.corpus.benchmark_files import read_passages
 from seallm.corpus.columns import Columns, signature_bytes
 from seallm.corpus.decontaminate import (
+    BenchmarkIndex,
     count_documents,
     describe_leaks,
     find_leaks,
@@ -112,8 +113,13 @@ def index_benchmarks(files: Sequence[tuple[Path, str]], fields: Sequence[str], p
 
 def find_leaking(
     tables: Sequence[Path], index: Path, share: float, work: Path, runtime: Runtime
-) -> list[list[dict[str, object]]]:
-    """For each table the passages of benchmarks in it: benchmark, its row, and the conversation's row as `id`."""
+) -> tuple[list[list[dict[str, object]]], BenchmarkIndex]:
+    """Find passages of benchmarks.
+
+    Returns:
+        For each table the passages in it (benchmark, its row, and the conversation's row as `id`), and the index with
+        the windows marked that are common in the tables.
+    """
     jobs = [LeakJob(table, index, share) for table in tables]
     counts = [work / f"windows.{number:05d}.npy" for number in range(len(jobs))]
     map_shards(_count_windows, jobs, counts, "benchmark phrases", runtime)
@@ -124,7 +130,7 @@ def find_leaking(
         save_index(mark_common(found, total), marked)
     results = [work / f"leaks.{number:05d}.json" for number in range(len(jobs))]
     map_shards(_find_leaks, [LeakJob(t, marked, share) for t in tables], results, "benchmark copies", runtime)
-    return [read_json(path) for path in results]
+    return [read_json(path) for path in results], load_index(marked)
 
 
 def _count_windows(job: LeakJob, result: Path) -> None:

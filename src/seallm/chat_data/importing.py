@@ -63,13 +63,13 @@ class Tally:
     Attributes:
         kinds: conversations and preferences by format.
         repaired: texts that Unicode repair changed.
-        preferences: those found, each with the source and licence of its row.
+        preferences: place, record, and the source and licence of its row.
         quarantine: bad rows.
     """
 
     kinds: Counter[str] = field(default_factory=Counter)
     repaired: int = 0
-    preferences: list[tuple[Preference, dict[str, str]]] = field(default_factory=list)
+    preferences: list[tuple[str, Preference, dict[str, str]]] = field(default_factory=list)
     quarantine: list[BadRow] = field(default_factory=list)
 
 
@@ -120,10 +120,12 @@ def read_conversations_of(file: SourceFile, tally: Tally) -> Iterator[Labelled]:
 
 
 def _preference_rows(tally: Tally) -> Iterator[dict[str, Any]]:
-    """Rows that `records.read_preferences` and TRL read; those without a language get that of the better answer."""
-    found = iter(languages_of_texts([p.chosen[-1].content for p, _ in tally.preferences if not p.language]))
-    for preference, origin in tally.preferences:
-        yield {**asdict(preference), "language": preference.language or next(found), **origin}
+    """Rows that `records.read_preferences` and TRL read, and their place; those without a language get that of the
+    better answer.
+    """
+    found = iter(languages_of_texts([p.chosen[-1].content for _, p, _ in tally.preferences if not p.language]))
+    for where, preference, origin in tally.preferences:
+        yield {**asdict(preference), "language": preference.language or next(found), **origin, "where": where}
 
 
 def _records(file: SourceFile, tally: Tally) -> Iterator[Labelled]:
@@ -151,7 +153,7 @@ def _records(file: SourceFile, tally: Tally) -> Iterator[Labelled]:
             continue
         tally.kinds[kind] += 1
         if isinstance(record, Preference):
-            tally.preferences.append((record, _origin(renamed, file)))
+            tally.preferences.append((where, record, _origin(renamed, file)))
         else:
             yield where, record
 

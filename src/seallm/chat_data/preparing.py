@@ -16,21 +16,31 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from seallm.base.errors import DataError
-from seallm.base.files import atomic_writer, read_json, read_json_lines, write_json_lines
+from seallm.base.files import atomic_writer, read_json, write_json_lines
 from seallm.base.places import place_size
 from seallm.base.runtime import Runtime
 from seallm.base.shards import map_shards
 from seallm.chat_data.checking import FIGURES_SCHEMA, LANGUAGE, check_table
 from seallm.chat_data.conversation_table import LABELS
-from seallm.chat_data.copies import BENCHMARK, EXACT, NEAR, find_copies, find_leaking, index_benchmarks, key_numbers
+from seallm.chat_data.copies import (
+    BENCHMARK,
+    EXACT,
+    NEAR,
+    Copies,
+    find_copies,
+    find_leaking,
+    index_benchmarks,
+    key_numbers,
+)
 from seallm.chat_data.importing import SourceFile, import_file
+from seallm.chat_data.preference_checks import check_preferences
 from seallm.recipe_instructions import InstructionChecks, Instructions
 
 PRELOAD = "seallm.chat_data.checking"
 _GROUPS_AT_ONCE = 8  # row groups of 2,000 conversations
 _TABLE_COLUMNS = ("where", "key", *(name for name in LABELS if name != "category"))
 _FIGURES_SCHEMA = pa.schema([*(pa.field(name, pa.string()) for name in _TABLE_COLUMNS), *FIGURES_SCHEMA])
-PREFERENCES, QUARANTINE = "preferences.jsonl", "quarantine.jsonl"
+QUARANTINE = "quarantine.jsonl"
 
 
 @dataclass(frozen=True)
@@ -65,20 +75,19 @@ class _CheckJob:
 
 
 def import_all(
-    files: Sequence[SourceFile], quarantine: Path, preferences: Path, work: Path, max_bad_share: float, runtime: Runtime
+    files: Sequence[SourceFile], quarantine: Path, work: Path, max_bad_share: float, runtime: Runtime
 ) -> tuple[list[Path], dict[str, Any]]:
     """Import every file.
 
     Args:
         files: the sources.
         quarantine: file to write with the bad rows.
-        preferences: file to write with the preferences.
         work: folder for intermediate files.
         max_bad_share: of all rows that may be unreadable.
         runtime: `workers` processes.
 
     Returns:
-        The tables of conversations, and counts.
+        The tables of conversations, beside each a file of preferences (`preference_files`), and counts.
 
     Raises:
         DataError: too many rows cannot be read, or there is none.
@@ -90,8 +99,6 @@ def import_all(
     summaries = [read_json(result) for result in results]
     bad = [row for summary in summaries for row in summary["quarantine"]]
     write_json_lines(quarantine, bad)
-    pairs = (result.with_suffix(".preferences.jsonl") for result in results)
-    write_json_lines(preferences, (row for path in pairs for _, row in read_json_lines(path)))
     counts = {
         "conversations": sum(summary["conversations"] for summary in summaries),
         "preferences": sum(summary["preferences"] for summary in summaries),
@@ -103,16 +110,19 @@ def import_all(
     return [result.with_suffix(".parquet") for result in results], counts
 
 
+def preference_files(tables: Sequence[Path]) -> list[Path]:
+    """The files of preferences beside these tables."""
+    return [table.with_suffix(".preferences.jsonl") for table in tables]
+
+
 def _check_readable(counts: dict[str, Any], quarantine: Sequence[dict[str, Any]], most: float, path: Path) -> None:
     good, bad = counts["conversations"] + counts["preferences"], len(quarantine)
     if bad <= most * (good + bad) and good:
         return
     if not good + bad:
         raise DataError("The files named hold no rows at all. Check the paths, and that they are not empty")
-    often = Counter(row["reason"].split(" (")[0].split("; ")[0].split(", found")[0] for row in quarantine).most_common(
-        3
-    )
-    reasons = "; ".join(f"{number:,} x {reason}" for reason, number in often)
+    kinds = Counter(row["reason"].split(" (")[0].split("; ")[0].split(", found")[0] for row in quarantine)
+    reasons = "; ".join(f"{number:,} x {reason}" for reason, number in kinds.most_common(3))
     first = f" The first: {quarantine[0]['where']}." if quarantine else ""
     raise DataError(
         f"{bad:,} of {good + bad:,} rows cannot be read, more than the share of {most:g} that is allowed: {reasons}."
@@ -137,7 +147,7 @@ def prepare(
         settings: thresholds of the checks, and the share of rows that may be unreadable.
         benchmarks: files of tests and their names.
         languages: codes that are wanted.
-        out: gets quarantine.jsonl and preferences.jsonl.
+        out: gets quarantine.jsonl, preferences.jsonl and preferences_dropped.jsonl.
         work: folder for intermediate files; what is finished there is not done again.
         runtime: `workers` processes.
 
@@ -146,7 +156,7 @@ def prepare(
     """
     checks = settings.checks
     most = settings.max_bad_share
-    tables, counts = import_all(files, out / QUARANTINE, out / PREFERENCES, work, most, runtime)
+    tables, counts = import_all(files, out / QUARANTINE, work, most, runtime)
     jobs = [_CheckJob(table, groups, checks, languages) for table in tables for groups in _parts_of(table)]
     results = [job.table.with_suffix(f".figures.{job.groups.start:06d}.parquet") for job in jobs]
     map_shards(_check, jobs, results, "checking", runtime, runtime.engine, PRELOAD)
@@ -154,15 +164,15 @@ def prepare(
     figures = pa.concat_tables([_FIGURES_SCHEMA.empty_table(), *found]).combine_chunks()
     keys = key_numbers(figures["key"].to_pylist())
     reasons, details = (np.array(figures[name].to_pylist(), object) for name in ("reason", "detail"))
+    index = None
     if benchmarks:
         index_benchmarks(benchmarks, checks.benchmark_fields, work / "benchmarks.npz")
-        leaks = find_leaking(tables, work / "benchmarks.npz", checks.benchmark_share, work, runtime)
+        leaks, index = find_leaking(tables, work / "benchmarks.npz", checks.benchmark_share, work, runtime)
         _drop_leaking(leaks, [len(pq.ParquetFile(t).read(["key"])) for t in tables], reasons, details)
-    copies = find_copies(figures, keys, reasons == "", checks.near_duplicate_similarity, work, runtime)
-    places = figures["where"].to_pylist()
-    for is_copy, reason in ((copies.exact, EXACT), (copies.near, NEAR)):
-        for row in np.flatnonzero(is_copy).tolist():
-            reasons[row], details[row] = reason, f"of {places[copies.of[row]]}"
+    if len(figures):
+        copies = find_copies(figures, keys, reasons == "", checks.near_duplicate_similarity, work, runtime)
+        _drop_copies(copies, figures["where"].to_pylist(), reasons, details)
+    counts["checked_preferences"] = check_preferences(preference_files(tables), out, checks, languages, index)
     return Prepared(tables, figures, keys, reasons, details, counts)
 
 
@@ -180,6 +190,17 @@ def _drop_leaking(
                 reasons[row] = BENCHMARK
                 details[row] = f"{leak['benchmark']}, row {leak['row']}, {leak['share']:.0%} of it"
         start += size
+
+
+def _drop_copies(
+    copies: Copies,
+    places: Sequence[str],
+    reasons: npt.NDArray[np.object_],
+    details: npt.NDArray[np.object_],
+) -> None:
+    for is_copy, reason in ((copies.exact, EXACT), (copies.near, NEAR)):
+        for row in np.flatnonzero(is_copy).tolist():
+            reasons[row], details[row] = reason, f"of {places[copies.of[row]]}"
 
 
 def _parts_of(table: Path) -> list[range]:

@@ -4,7 +4,7 @@ hybrid.jsonl       most conversations of the hybrid languages
 sft.jsonl          a balanced rest, which prefer asks its questions from too
 held_out.jsonl     questions that nothing is trained on
 left_over.jsonl    what caps and quotas left over
-preferences.jsonl  imported pairs of a better and a worse answer
+preferences.jsonl  imported pairs of a better and a worse answer, checked; preferences_dropped.jsonl: the others
 dropped.jsonl      conversations that broke a rule, with the reason
 quarantine.jsonl   rows that could not be read, with the reason
 made/              what a teacher made of the sources (`stage_teacher`)
@@ -26,6 +26,7 @@ from rich.console import Console
 
 from seallm.base.artifacts import StageContext, timed
 from seallm.base.errors import DataError
+from seallm.base.files import write_json_lines
 from seallm.base.places import Place, place_label, place_name
 from seallm.base.records import read_conversations, write_conversations
 from seallm.chat_data.conversation_table import to_conversations
@@ -41,7 +42,15 @@ from seallm.chat_data.output_files import (
     write_kept,
     write_mix,
 )
-from seallm.chat_data.preparing import PREFERENCES, QUARANTINE, Prepared, dropped_counts, import_all, prepare
+from seallm.chat_data.preference_checks import PREFERENCES, preference_rows, without_place
+from seallm.chat_data.preparing import (
+    QUARANTINE,
+    Prepared,
+    dropped_counts,
+    import_all,
+    preference_files,
+    prepare,
+)
 from seallm.chat_data.row_files import is_about
 from seallm.chat_data.tables import mix_rows
 from seallm.corpus.build import close_work, open_work
@@ -117,7 +126,7 @@ def write_checked(settings: Instructions, context: StageContext) -> dict[str, An
         table = load_table(prepared)
     checks = write_checks(context.out / CHECKS, prepared)
     write_dropped(context.out / DROPPED, table, prepared)
-    rows = _kept_rows(prepared, context)
+    rows = _kept_rows(prepared, context) if len(prepared.keys) else np.zeros(0, np.int64)  # preferences alone
     write_kept(context.out / CONVERSATIONS, table, rows[np.argsort(prepared.keys[rows], kind="stable")])
     return checks
 
@@ -134,9 +143,11 @@ def write_imported(settings: Instructions, context: StageContext, out: Path) -> 
     out.parent.mkdir(parents=True, exist_ok=True)
     files = source_files(settings.sources, context)
     beside = (out.with_suffix(f".{QUARANTINE}"), out.with_suffix(f".{PREFERENCES}"))
+    quarantine, preferences = beside
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=".import") as work:
         try:
-            tables, counts = import_all(files, *beside, Path(work), settings.max_bad_share, context.runtime)
+            tables, counts = import_all(files, quarantine, Path(work), settings.max_bad_share, context.runtime)
+            write_json_lines(preferences, map(without_place, preference_rows(preference_files(tables))))
         finally:
             _remove_empty(beside)
         batches = (batch for path in tables for batch in pq.ParquetFile(path).iter_batches())

@@ -136,7 +136,9 @@ def _value(sample: Row, metric: str, unanswered: Collection[str]) -> Any:
     value = sample[metric].item() if isinstance(sample[metric], np.generic) else sample[metric]
     if sample["arguments"][0][0] not in unanswered:
         return value
-    return 0.0 if isinstance(value, int | float) else (value[0], "")
+    if isinstance(value, int | float):
+        return 0.0
+    return (value[0], "") if isinstance(value, tuple) else value  # the id of a question whose answer is handed in
 
 
 def figures(scored: Sequence[Row], tasks: Tasks, seed: int) -> list[Row]:

@@ -34,6 +34,7 @@ from seallm.base.runtime import Runtime
 from seallm.recipe import Base
 
 HUB_FILES = ["*.json", "*.safetensors", "*.jinja", "tokenizer.model"]
+SHARD_BYTES = 50 * 10**9
 _ORIGIN = ("name_or_path", "is_local", "local_files_only")
 
 
@@ -151,10 +152,18 @@ def _first_line(error: Exception) -> str:
     return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
-def save_model(folder: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> None:
+def save_model(
+    folder: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, *, shard_bytes: int = SHARD_BYTES
+) -> None:
     """Write a model with its tokenizer, chat template and generation settings; the folder appears whole or not at all.
 
     The model's end, beginning and padding ids are set to the tokenizer's.
+
+    Args:
+        folder: to write.
+        model: with a row for every token.
+        tokenizer: of the model.
+        shard_bytes: largest weight file, in which one tensor has room.
 
     Raises:
         ModelError: the tokenizer has more tokens than the model has rows.
@@ -172,7 +181,7 @@ def save_model(folder: Path, model: PreTrainedModel, tokenizer: PreTrainedTokeni
     partial.mkdir(parents=True)
     _set_token_ids(model, tokenizer)
     with _no_progress_bars():
-        model.save_pretrained(str(partial))
+        model.save_pretrained(str(partial), max_shard_size=shard_bytes)
     tokenizer.save_pretrained(str(partial))
     _make_portable(partial)
     for path in partial.iterdir():

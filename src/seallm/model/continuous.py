@@ -133,7 +133,10 @@ class ContinuousBatch:
             sequence.prompt_scores += self._prompt_scores(sequence, logits[start:], first)
         for sequence, _ in work:
             self._keep_prompt(sequence)
-        return self._draw([s for s, _ in drawing], logits[[place for _, place in drawing]]) if drawing else []
+        places = [place for _, place in drawing]
+        if len(places) < len(logits):
+            logits = logits[places]
+        return self._draw([s for s, _ in drawing], logits) if drawing else []
 
     def _admit(self) -> None:
         held: list[_Sequence] = []

@@ -14,11 +14,11 @@ from seallm.base.errors import ModelError
 from seallm.base.sampling import SamplingSettings as SamplingSettings
 from seallm.model.continuous import ContinuousBatch
 from seallm.model.jobs import Job
-from seallm.model.row_attention import attention_kept
+from seallm.model.row_attention import attend_by_rows, attention_kept, measure_token_bytes
 from seallm.model.rows import TransformersRows
 
-PREFIX_BYTES = 2**29
-STEP_TOKENS = 2048
+KEPT_PROMPTS = 4  # what prompts begin with stays; so do the last few whole ones, which tell where others part from them
+STEP_TOKENS, CPU_STEP_TOKENS = 2_048, 1_024  # of prompts; with more, a processor is slower
 ALL_MEMORY = 2**50  # who asks for too many answers at once sees the memory error, and can ask for fewer
 
 Stop = Collection[int] | Callable[[Sequence[int]], bool]
@@ -60,7 +60,10 @@ def generate(
     if not prompts:
         return answers
     with attention_kept(model):
-        batch = ContinuousBatch(TransformersRows(model, ALL_MEMORY, PREFIX_BYTES), batch_sequences, STEP_TOKENS)
+        attend_by_rows(model)
+        prefix_bytes = KEPT_PROMPTS * max(map(len, prompts)) * measure_token_bytes(model)
+        step_tokens = CPU_STEP_TOKENS if model.device.type == "cpu" else STEP_TOKENS
+        batch = ContinuousBatch(TransformersRows(model, ALL_MEMORY, prefix_bytes), batch_sequences, step_tokens)
         asked = [(p, a) for p in sorted(range(len(prompts)), key=lambda p: len(prompts[p])) for a in range(num_return)]
         for key, (prompt, answer) in enumerate(asked):
             fitting = replace(turns[answer % len(turns)], max_new_tokens=limits[prompt])

@@ -33,10 +33,11 @@ class _Decoded:
 
     Attributes:
         tokens: places of their tokens in the step (n).
-        places: of the rows in the pool (n).
+        places: of the rows in the pool (n), rising.
         positions: of the new tokens (n).
         num_rows: rows of the pool that are looked at, from the first on.
         longest: tokens of the longest row after this step.
+        is_whole: each of the rows that are looked at gets a token.
     """
 
     pool: Pool
@@ -45,7 +46,17 @@ class _Decoded:
     positions: torch.Tensor
     num_rows: int
     longest: int
+    is_whole: bool
     masks: dict[int | None, torch.Tensor] = field(default_factory=dict)
+    lines: dict[int, torch.Tensor] = field(default_factory=dict)
+
+    def write(self, buffer: torch.Tensor, new: torch.Tensor) -> None:
+        """Put the new states (N, K, D) of these rows into a layer's buffer."""
+        _, heads, tokens, width = buffer.shape
+        if heads not in self.lines:  # of the buffer as (rows * K * tokens, D); ten times as fast as three indices
+            first = (self.places * heads * tokens + self.positions).unsqueeze(1)
+            self.lines[heads] = (first + torch.arange(heads, device=first.device) * tokens).flatten()
+        buffer.view(-1, width).index_copy_(0, self.lines[heads], new.index_select(0, self.tokens).view(-1, width))
 
     def mask(self, window: int | None) -> torch.Tensor:
         """What each row sees (rows, 1, 1, T)."""
@@ -108,13 +119,16 @@ class Step:
         def tensor(values: Sequence[int]) -> torch.Tensor:
             return torch.tensor(values, device=self.device)
 
+        rows = sorted(rows, key=lambda pair: pair[0].place)
+        num_rows = rows[-1][0].place + 1
         return _Decoded(
             pool,
             tensor([start for _, start in rows]),
             tensor([row.place for row, _ in rows]),
             tensor([row.num_tokens for row, _ in rows]),
-            max(row.place for row, _ in rows) + 1,
+            num_rows,
             max(row.num_tokens for row, _ in rows) + 1,
+            len(rows) == num_rows,
         )
 
     def attend(
@@ -141,12 +155,14 @@ class Step:
         output = value.new_empty(*grouped.shape[:3], value.shape[2])
         for part in self._decoded:
             keys, values = part.pool.buffer(layer, "keys", key), part.pool.buffer(layer, "values", value)
-            keys[part.places, :, part.positions] = key[part.tokens]
-            values[part.places, :, part.positions] = value[part.tokens]
-            asked = grouped.new_zeros(part.num_rows, *grouped.shape[1:])
-            asked[part.places] = grouped[part.tokens]
+            part.write(keys, key)
+            part.write(values, value)
+            asked = grouped.index_select(0, part.tokens)
+            if not part.is_whole:
+                asked = grouped.new_zeros(part.num_rows, *grouped.shape[1:]).index_copy_(0, part.places, asked)
             seen = slice(None, part.num_rows), slice(None), slice(None, part.longest)
-            output[part.tokens] = attend(asked, keys[seen], values[seen], part.mask(window))[part.places]
+            found = attend(asked, keys[seen], values[seen], part.mask(window))
+            output.index_copy_(0, part.tokens, found if part.is_whole else found.index_select(0, part.places))
         for read in self._reads:
             place, before, end = read.row.place, read.row.num_tokens, read.row.num_tokens + read.count
             keys, values = read.row.pool.buffer(layer, "keys", key), read.row.pool.buffer(layer, "values", value)

@@ -1,7 +1,6 @@
 """Sampled answers in, a reason to drop each bad one out: empty, cut off, broken, repetitive, or in another script.
 
-The language check looks at scripts only: an answer to a Thai question must be mostly Thai letters. Languages of one
-script are not told apart, so an English answer to a Malay question passes; that needs a language identifier.
+An answer to a Thai question must be mostly Thai letters. Languages of one script are told apart by `answer_language`.
 """
 
 import unicodedata

@@ -1,8 +1,8 @@
 """Samples and judged pairs in, the figures of `judgements.json` out: what was dropped, how far to trust the judge.
 
-Position bias is the share of verdicts, ties aside, for the answer shown first (0.5 without bias; likelihoods show
-nothing first). Length bias is the share of chosen answers that are the longer of their pair. Language drift is the
-share of answers that tell another language than their prompt's.
+Consistency is the share of pairs whose verdicts agree in both orders, position bias the share of verdicts, ties aside,
+for the answer shown first (0.5 without bias); likelihoods have neither. Length bias is the share of chosen answers that
+are the longer of their pair. Language drift is the share of answers that tell another language than their prompt's.
 """
 
 import statistics
@@ -29,6 +29,7 @@ class Tally:
     dropped: Counter[str] = field(default_factory=Counter)
     told_languages: Counter[str] = field(default_factory=Counter)
     pairs: int = 0
+    asked: int = 0
     outcomes: Counter[str] = field(default_factory=Counter)
     verdicts_for_first_position: int = 0
     verdicts: int = 0
@@ -53,6 +54,7 @@ class Tally:
             self.dropped["pair too long to judge"] += 1
             return
         self.outcomes[judgement.outcome] += 1
+        self.asked += asked
         if asked and judgement.outcome != "tie":
             self.verdicts += 2
             self.verdicts_for_first_position += (judgement.forward > 0) + (judgement.swapped > 0)
@@ -82,7 +84,7 @@ class Tally:
             "consistent": consistent,
             "unsure": self.outcomes["unsure"],
             "kept": consistent - self.outcomes["unsure"],
-            "consistency": rate(consistent, judged),
+            "consistency": rate(consistent, judged) if self.asked else None,
             "first_position_rate": rate(self.verdicts_for_first_position, self.verdicts),
             "longer_chosen_rate": rate(self.chosen_longer, self.chosen_of_other_length),
             "own_over_weaker_rate": rate(self.own_over_weaker, self.against_weaker),

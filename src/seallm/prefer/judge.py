@@ -6,8 +6,9 @@ verdict      The model is asked which is better, A or B, in both orders; one pas
              prompt are ours, the paper's are not published). A liking that is the same for all pairs can be taken off
              first (batch calibration, Zhou et al. 2023, section 3).
 likelihood   The model is not asked: of two answers the one is better that it finds more fluent (log-probability per
-             token, given the question) and more to the point (what the question adds to the log-probability of the
-             answer: pointwise mutual information). Each is divided by its usual size, then they are added.
+             byte, given the question: languages have different numbers of tokens) and more to the point (what the
+             question adds to the log-probability of the answer: pointwise mutual information). Each is divided by its
+             usual size, then they are added.
 
 A model too small to answer questions about answers still knows which text is likely: docs/preferences.md has the
 accuracy of both on pairs that are known.
@@ -132,7 +133,8 @@ def likelihood_scores(
     given = continuation_log_likelihoods(model, [(prompts[q], answers[a]) for q, a in unique], batch_tokens)
     alone = continuation_log_likelihoods(model, [(nothing, answers[a]) for _, a in unique], batch_tokens)
     values = {
-        key: (a.sum / len(answers[key[1]]), a.sum - b.sum) for key, a, b in zip(unique, given, alone, strict=True)
+        key: (a.sum / max(1, len(key[1].encode())), a.sum - b.sum)
+        for key, a, b in zip(unique, given, alone, strict=True)
     }
     found: list[Scores | None] = []
     for pair in pairs:

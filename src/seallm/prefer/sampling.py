@@ -10,6 +10,7 @@ from typing import Any
 
 from transformers import PreTrainedModel
 
+from seallm.answer_language import AnswerLanguage
 from seallm.base.artifacts import StageContext
 from seallm.base.files import file_fingerprint, fingerprint, read_json, read_json_lines, write_json, write_json_lines
 from seallm.base.records import Message
@@ -18,7 +19,6 @@ from seallm.languages import load_language
 from seallm.model.chat_format import ChatFormat
 from seallm.model.checkpoints import load_model, load_tokenizer
 from seallm.model.generation import SamplingSettings, generate
-from seallm.prefer.answer_languages import is_foreign, told_languages
 from seallm.prefer.answers import reason_to_drop
 from seallm.prefer.prompts import Prompt
 from seallm.recipe import Prefer
@@ -103,13 +103,14 @@ def _part(
         drawn = _draw(model, chat, prompts, (start, name), count, settings, context)
         for answers, found in zip(by_prompt, drawn, strict=True):
             answers += ({"text": text, "by": name, "ended": ended} for text, ended in found)
-    told = iter(told_languages([answer["text"] for answers in by_prompt for answer in answers]))
+    asked = [(answer["text"], p.language) for p, own in zip(prompts, by_prompt, strict=True) for answer in own]
+    told = iter(AnswerLanguage()([text for text, _ in asked], [language for _, language in asked]))
     for prompt, answers in zip(prompts, by_prompt, strict=True):
         language, seen = load_language(prompt.language), set[str]()
         for answer in answers:
             answer["language"] = next(told)
             reason = reason_to_drop(answer["text"], answer.pop("ended"), language)
-            if reason is None and is_foreign(answer["language"], prompt.language):
+            if reason is None and answer["language"] not in (None, prompt.language):
                 reason = "wrong language"
             if reason is None and answer["text"] in seen:
                 reason = "same as another"

@@ -55,10 +55,10 @@ def run(settings: Prefer, context: StageContext) -> None:
             pairs = [*own, *(j for j in pairs if j.kind != OWN)]
     write_json_lines(context.out / "pairs.jsonl", (j.row() for j in pairs))
     sizes = _write(settings, context, [j for j in pairs if j.kind == OWN])
-    figures = all_figures(samples, judged)
+    figures, words = all_figures(samples, judged), judging_words(settings, context)
     figures |= {
         "judge": settings.judge,
-        "criteria": judging_words(settings, context).criteria if settings.judge == "verdict" else {},
+        "criteria": " / ".join(dict.fromkeys(words.criteria.values())) if settings.judge == "verdict" else "",
         "round": context.round_number,
         "written": sizes,
         "conversations_left_out": context.counts.pop("conversations_left_out"),

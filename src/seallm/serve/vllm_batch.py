@@ -72,6 +72,8 @@ class VllmBatch:
 
     def step(self) -> list[Update]:
         """One step of vLLM's engine; it may bring several tokens a sequence."""
+        if not self._jobs:  # its engine would wait for something to do
+            return []
         return [u for output in self._engine.step() for u in self._updates(int(output.request_id), output)]
 
     def _updates(self, key: int, output: Any) -> list[Update]:

@@ -71,7 +71,7 @@ def gains(pairs: Sequence[Pair], before: Values, now: Values) -> dict[str, float
     chosen, rejected = (change / lengths).mean(axis=1).tolist()
     kl = -float(change.sum() / lengths.sum())
     found = {"chosen": chosen, "rejected": rejected, "kl": kl}
-    return {name: round(value, DIGITS) for name, value in found.items()}
+    return {name: round(value, DIGITS) + 0.0 for name, value in found.items()}  # no -0.0
 
 
 def held_out_row(pairs: Sequence[Pair], before: Values, now: Values) -> dict[str, Any]:

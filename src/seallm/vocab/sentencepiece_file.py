@@ -141,6 +141,14 @@ def with_pieces(data: bytes, pieces: Iterable[Piece], num_pieces: int) -> bytes:
     return data + added + _message(2, _number(4, num_pieces))
 
 
+def new_model(pieces: Sequence[Piece], *, adds_space: bool) -> bytes:
+    """A BPE model of these pieces with byte fallback, which changes nothing of a text but spaces to "▁"."""
+    trainer = _number(3, _BPE) + _number(4, len(pieces)) + _number(35, 1)
+    normalizer = _message(1, b"identity") + _number(3, int(adds_space)) + _number(4, 0) + _number(5, 1)
+    listed = b"".join(_message(1, _piece_bytes(piece)) for piece in pieces)
+    return listed + _message(2, trainer) + _message(3, normalizer)
+
+
 def _piece_bytes(piece: Piece) -> bytes:
     score = bytes([2 << 3 | _FOUR_BYTES]) + struct.pack("<f", piece.score)
     return _message(1, piece.text.encode("utf-8")) + score + _number(3, piece.type)

@@ -1,0 +1,1 @@
+"""A finished model -> what other programs load: a Hugging Face folder, GGUF, Ollama, a hub."""
