@@ -1,6 +1,7 @@
 """The verbs `seallm export` and `seallm push`: a model in, what other programs load out; that folder to a hub."""
 
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,7 +32,7 @@ def export(
     step: Annotated[
         int | None, typer.Option(min=1, help="A step with a checkpoint; absent: the end, or the newest so far.")
     ] = None,
-    shard_gib: Annotated[float, typer.Option(min=0.001, help="hf: largest weight file.")] = 5.0,
+    shard_gib: Annotated[float, typer.Option(min=0.0001, help="hf: largest weight file.")] = 5.0,
     licence: Annotated[str | None, typer.Option(metavar="ID", help="Of the model, in its card.")] = None,
     policy: Annotated[str | None, typer.Option(metavar="NAME", help="ollama: pack of the system prompt.")] = None,
     language: Annotated[str, typer.Option(metavar="CODE", help="ollama: language of that prompt.")] = "en",
@@ -101,12 +102,17 @@ def _chosen(model: Path, stage: str | None, step: int | None, out: Path) -> Iter
 
 def _card(model: Path, folder: Path, licence: str | None) -> str | None:
     """A run's card is made of its files; that of a plain folder is copied."""
+    from seallm.base.errors import DataError, RecipeError
     from seallm.card_verbs import card_of_run
 
     place = model.expanduser().resolve()
     for run in (place, *list(place.parents)[:2]):
         if (run / _RECIPE).is_file():
-            return card_of_run(run, licence)
+            try:
+                return card_of_run(run, licence)
+            except (RecipeError, DataError) as error:  # a run of an older version still has its model
+                print(f"No model card: {error}", file=sys.stderr)
+                return None
     own = folder / "README.md"
     return own.read_text(encoding="utf-8") if own.is_file() else None
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from seallm.base.files import resolve_path
 
 SENTENCES = 40
+CODE_GROUP = "code"
 # what regexes differ in: spaces, line ends, contractions, numbers, letters of both cases, symbols
 CODE = (
     "def f(x):\n    if x > 10_000:\n        return [x, 'a', \"b\"]  # it's 3.14\n\n\nprint(f(12345))\n",
@@ -15,10 +16,10 @@ CODE = (
 
 
 def check_texts() -> Mapping[str, list[str]]:
-    """Texts by language, `code` among them."""
+    """Texts by language, and under `code` a few that regexes differ most in."""
     files = sorted(resolve_path("sample:parallel", Path()).glob("test.*.txt"))
     found = {file.name.split(".")[1]: _of_language(file) for file in files}
-    return {**found, "code": list(CODE)}
+    return {**found, CODE_GROUP: list(CODE)}
 
 
 def _of_language(file: Path) -> list[str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from seallm.base.errors import ModelError
 from seallm.base.files import write_text
-from seallm.export.check_texts import check_texts
+from seallm.export.check_texts import CODE_GROUP, check_texts
 from seallm.export.folder import new_folder, refuse_foreign, write_record
 from seallm.export.gguf_check import Check, check_gguf
 from seallm.export.gguf_file import Conversion, GgufType, plan_conversion, write_gguf
@@ -91,7 +91,8 @@ def export_gguf(
 
 
 def _refuse_other_ids(conversion: Conversion, found: Check, settings: GgufSettings) -> None:
-    worst = sorted(found.different_share.items(), key=lambda pair: -pair[1])
+    of_languages = [pair for pair in found.different_share.items() if pair[0] != CODE_GROUP]
+    worst = sorted(of_languages, key=lambda pair: -pair[1])
     if worst[0][1] > settings.max_different_share:
         listed = ", ".join(f"{code} {share:.2%}" for code, share in worst[:4])
         fit = conversion.vocabulary.fit

@@ -31,6 +31,7 @@ class LlamaCpp:
     def __init__(self, file: Path, context_tokens: int | None = None) -> None:
         import llama_cpp
 
+        llama_cpp.llama_log_set(_quiet(llama_cpp), None)
         threads = torch.get_num_threads()
         try:
             self._llama: Any = llama_cpp.Llama(
@@ -63,3 +64,10 @@ class LlamaCpp:
     def close(self) -> None:
         """Give the memory back."""
         self._llama.close()
+
+
+def _quiet(lib: Any) -> Any:
+    """A log that is thrown away; llama.cpp needs it for as long as it lives."""
+    if not hasattr(lib, "seallm_quiet"):
+        lib.seallm_quiet = lib.llama_log_callback(lambda *_: None)
+    return lib.seallm_quiet
