@@ -119,10 +119,14 @@ def serve_while(work: Callable[[int], list[str]], run: Path, *options: str, stop
             if stop:
                 os.kill(os.getpid(), signal.SIGINT)
 
-    thread = threading.Thread(target=client)
-    thread.start()
-    app(["serve", str(run), "--port", str(port), *options], standalone_mode=False)
-    thread.join()
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # who runs tests in the background ignores it
+    try:
+        thread = threading.Thread(target=client)
+        thread.start()
+        app(["serve", str(run), "--port", str(port), *options], standalone_mode=False)
+        thread.join()
+    finally:
+        signal.signal(signal.SIGINT, before)
     return found
 
 
