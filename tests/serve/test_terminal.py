@@ -211,7 +211,7 @@ class Screen:
 
     def wait_for(self, text: str, *, typing: str = "") -> None:
         """Until a text is shown after what was waited for before; type something now and then, if need be."""
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 180
         while text.encode() not in self.shown:
             assert time.monotonic() < deadline, f"{text!r} never came: {self.shown.decode(errors='replace')!r}"
             self.type(typing)
