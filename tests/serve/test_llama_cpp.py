@@ -10,6 +10,7 @@ from transformers import AutoModelForCausalLM
 from seallm.base.errors import MissingExtra, ModelError
 from seallm.base.records import Message
 from seallm.base.sampling import SamplingSettings
+from seallm.export.gguf_file import plan_conversion, write_gguf
 from seallm.model.continuous import ContinuousBatch
 from seallm.model.jobs import Job, Update
 from seallm.model.rows import TransformersRows
@@ -17,7 +18,6 @@ from seallm.serve.engine import Engine
 from seallm.serve.llama_cpp_rows import LlamaCppRows, find_gguf
 from seallm.serve.loading import EngineSettings, load_engine
 from seallm.serve.requests import Piece
-from tests.serve.gguf_file import write_gguf
 from tests.serve.small_model import ANSWERS
 
 GREEDY = SamplingSettings(40, temperature=0.0)
@@ -40,7 +40,7 @@ def folder(small_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The model with a GGUF file beside it."""
     copy = tmp_path_factory.mktemp("gguf") / "small"
     shutil.copytree(small_run / "06-sft" / "model", copy)
-    write_gguf(copy / "small.gguf", AutoModelForCausalLM.from_pretrained(copy))
+    write_gguf(plan_conversion(copy, "f32", list(ANSWERS)), copy / "small.gguf", "small", "f32")
     return copy
 
 

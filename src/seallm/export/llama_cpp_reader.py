@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from seallm.base.errors import ModelError
+from seallm.model.llama_cpp_log import silence
 
 _FLOAT32 = 0  # ggml's number of it; the cache is in float16 by default, and would blur what is compared
 
@@ -31,7 +32,7 @@ class LlamaCpp:
     def __init__(self, file: Path, context_tokens: int | None = None) -> None:
         import llama_cpp
 
-        llama_cpp.llama_log_set(_quiet(llama_cpp), None)
+        silence(llama_cpp)
         threads = torch.get_num_threads()
         try:
             self._llama: Any = llama_cpp.Llama(
@@ -64,10 +65,3 @@ class LlamaCpp:
     def close(self) -> None:
         """Give the memory back."""
         self._llama.close()
-
-
-def _quiet(lib: Any) -> Any:
-    """A log that is thrown away; llama.cpp needs it for as long as it lives."""
-    if not hasattr(lib, "seallm_quiet"):
-        lib.seallm_quiet = lib.llama_log_callback(lambda *_: None)
-    return lib.seallm_quiet

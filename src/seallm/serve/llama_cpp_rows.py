@@ -18,6 +18,7 @@ import torch
 
 from seallm.base.errors import MissingExtra, ModelError
 from seallm.base.runtime import available_cores
+from seallm.model.llama_cpp_log import silence
 from seallm.model.prefix_cache import num_common
 
 
@@ -78,7 +79,7 @@ class LlamaCppRows:
 
         self._lib: Any = llama_cpp
         llama_cpp.llama_backend_init()
-        llama_cpp.llama_log_set(_quiet(llama_cpp), None)
+        silence(llama_cpp)
         wanted = llama_cpp.llama_model_default_params()
         wanted.n_gpu_layers = gpu_layers
         self._model = llama_cpp.llama_model_load_from_file(str(file).encode(), wanted)
@@ -196,10 +197,3 @@ class LlamaCppRows:
     def num_kept_tokens(self) -> int:
         """Tokens that free places hold."""
         return sum(place.num_tokens for place in self._places if not place.is_used)
-
-
-def _quiet(lib: Any) -> Any:
-    """A log that is thrown away; llama.cpp needs it for as long as it lives."""
-    if not hasattr(lib, "seallm_quiet"):
-        lib.seallm_quiet = lib.llama_log_callback(lambda *_: None)
-    return lib.seallm_quiet
