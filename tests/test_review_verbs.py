@@ -62,7 +62,7 @@ def test_invitation_and_export(folder: Path) -> None:
 def test_help_and_nothing_at_all() -> None:
     shown = CliRunner().invoke(app, ["review", "--help"])
     assert shown.exit_code == 0
-    assert "seallm review FOLDER" in shown.output
+    assert "Example: seallm review drafts" in shown.output
     assert "Usage" in CliRunner().invoke(app, ["review"]).output
 
 

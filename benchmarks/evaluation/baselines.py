@@ -30,10 +30,10 @@ class Baseline:
 
 BASELINES = [
     Baseline("xcopa", "bench", None),
-    Baseline("global_mmlu_lite", "bench", 60, shots=0),  # five examples in Burmese would fill the model's positions
-    Baseline("sib200", "parallel", 50),
-    Baseline("xquad", "bench", 30),
-    Baseline("ntrex", "parallel", 10),
+    Baseline("global_mmlu_lite", "bench", 40, shots=0),  # five examples in Burmese would fill the model's positions
+    Baseline("sib200", "parallel", 30),
+    Baseline("xquad", "bench", 20),
+    Baseline("ntrex", "parallel", 8),
 ]
 METRICS = {"xcopa": "accuracy_unnormalised"}  # as XCOPA is published; others by their first metric
 

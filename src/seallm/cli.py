@@ -57,7 +57,6 @@ app.add_typer(vocab_app)
 RecipeFile = Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe, for example recipes/quickstart.toml")]
 Workspace = Annotated[Path, typer.Option(help="Folder that holds the folders of all runs.")]
 Overrides = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one setting.")]
-ModelPlace = Annotated[Path, typer.Argument(metavar="MODEL", help="A run, a stage of a run, or a Hugging Face folder")]
 
 
 def main() -> None:
@@ -165,21 +164,6 @@ def stage(
     was_run = run_shared_stage(_plan(recipe, workspace, overrides), name)
     if own_place().rank == 0:
         print(f"{name} {'done' if was_run else 'already finished'}")
-
-
-@app.command(epilog="Example: seallm chat runs/quickstart")
-def chat(
-    model: ModelPlace,
-    system: Annotated[str | None, typer.Option(help="System prompt.")] = None,
-    temperature: Annotated[float, typer.Option(min=0.0, help="0 always takes the likeliest token.")] = 0.7,
-    top_p: Annotated[float, typer.Option(min=0.0, max=1.0, help="Keep tokens that together have this share.")] = 0.95,
-    max_new_tokens: Annotated[int, typer.Option(min=1, help="Longest answer.")] = 256,
-    seed: Annotated[int | None, typer.Option(help="Makes answers repeatable.")] = None,
-) -> None:
-    """Chat in the terminal."""
-    from seallm.serve import terminal
-
-    terminal.chat(model, system=system, temperature=temperature, top_p=top_p, max_new_tokens=max_new_tokens, seed=seed)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The verb `seallm serve MODEL`: options in, a running server out."""
+"""The verbs `seallm chat MODEL` and `seallm serve MODEL`: options in, a conversation or a running server out."""
 
 import threading
 from collections.abc import Callable
@@ -84,6 +84,28 @@ def serve(
     address = http.Address(host, port, _key(api_key, api_key_file))
     second = None if beside is None else http.Beside(beside, review_keeper(judgements))
     http.serve(model, address, settings, how, base, second, language_finder())
+
+
+@app.command(epilog="Example: seallm chat runs/quickstart")
+def chat(
+    model: ModelPlace,
+    system: Annotated[str, typer.Option(help="System prompt.")] = "",
+    policy: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Policy pack whose prompt stands before it.")
+    ] = None,
+    temperature: Annotated[float, typer.Option(min=0.0, help="0 always takes the likeliest token.")] = 0.7,
+    top_p: Annotated[float, typer.Option(min=0.0, max=1.0, help="Keep tokens that together have this share.")] = 0.95,
+    max_new_tokens: Annotated[int, typer.Option(min=1, help="Longest answer.")] = 256,
+    seed: Annotated[int | None, typer.Option(help="Makes answers repeatable.")] = None,
+    history: Annotated[bool, typer.Option(help="Keep typed lines for the next chat.")] = True,
+) -> None:
+    """Chat in the terminal."""
+    from seallm.base.sampling import SamplingSettings
+    from seallm.serve import terminal
+
+    sampling = SamplingSettings(max_new_tokens, temperature, top_p)
+    settings = terminal.ChatSettings(sampling, seed, system, policy, history)
+    terminal.chat(model, settings, language_finder())
 
 
 def language_finder() -> Callable[[str], str | None]:

@@ -26,10 +26,15 @@ def shared_engine(small_run: Path) -> Iterator[Engine]:
 
 
 @pytest.fixture(scope="session")
-def other_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    """A model `other/sft` with another answer to Hello."""
+def other_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run `other` whose model has another answer to Hello; read-only."""
     run = tmp_path_factory.mktemp("runs") / "other"
     save_small_run(run, *learn_by_heart(OTHER_ANSWERS, steps=80))
-    engine = load_engine(run)
+    return run
+
+
+@pytest.fixture(scope="session")
+def other_engine(other_run: Path) -> Iterator[Engine]:
+    engine = load_engine(other_run)
     yield engine
     engine.close()

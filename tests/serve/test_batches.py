@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -156,43 +157,46 @@ def test_batches_that_are_not_there(shared_engine: Engine) -> None:
     assert [reply.status_code for reply in replies] == [404, 404, 404]
 
 
-def endless(engine: Engine, num_rows: int) -> Batch:
+def start_endless(batches: Batches, engine: Engine, num_rows: int) -> Batch:
     """Rows whose answers go on for long."""
     rows = [BatchRow(number + 1, "Hello") for number in range(num_rows)]
-    return Batch(engine, "x.txt", "txt", rows, lambda _: engine.request([Message("user", "Hello")], LONG))
+    request = engine.request([Message("user", "Hello")], LONG)
+    return batches.start(engine, "x.txt", "txt", rows, lambda _: request)
+
+
+def wait_until(is_so: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 20
+    while not is_so():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
 
 
 def test_stopping_keeps_what_is_answered_and_frees_the_engine(shared_engine: Engine) -> None:
     batches = Batches()
-    made = [batches.start(lambda: endless(shared_engine, 1_000)) for _ in range(MAX_RUNNING)]
+    made = [start_endless(batches, shared_engine, 1_000) for _ in range(MAX_RUNNING)]
     with pytest.raises(TooManyBatches):
-        batches.start(lambda: endless(shared_engine, 1))
-    deadline = time.monotonic() + 20
-    while not all(batch.progress().answered for batch in made[:1]):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+        start_endless(batches, shared_engine, 1)
+    wait_until(lambda: made[0].progress().answered)
     batches.stop()
-    while shared_engine.num_pending:
-        assert time.monotonic() < deadline, "the engine still works for batches that were stopped"
-        time.sleep(0.01)
+    wait_until(lambda: not shared_engine.num_pending)
     progress = made[0].progress()
     assert progress.state == "stopped"
     assert len(made[0].file().splitlines()) == progress.answered + len(progress.problems)
-    assert batches.start(lambda: endless(shared_engine, 1)).is_running
-    batches.stop()
+    again = start_endless(batches, shared_engine, 3)  # the places of those that were stopped are free
+    wait_until(lambda: not again.is_running)
+    assert again.progress().answered + len(again.progress().problems) == 3
 
 
-def test_a_batch_leaves_places_to_others(shared_engine: Engine) -> None:
-    batch = endless(shared_engine, 1_000)
-    deadline = time.monotonic() + 20
-    while shared_engine.num_pending < shared_engine.max_rows // 2:
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
-    assert shared_engine.num_pending <= shared_engine.max_rows // 2
+def test_batches_leave_places_to_others(shared_engine: Engine) -> None:
+    batches = Batches()
+    made = [start_endless(batches, shared_engine, 1_000) for _ in range(3)]
+    half = shared_engine.max_rows // 2
+    wait_until(lambda: shared_engine.num_pending >= half)
+    assert all(shared_engine.num_pending <= half for _ in range(50))
     request = shared_engine.request([Message("user", "Count")], SamplingSettings(100, 0.0))
     assert "".join(getattr(event, "text", "") for event in shared_engine.stream(request)) == ANSWERS["Count"]
-    assert batch.is_running
-    batch.stop()
+    assert all(batch.is_running for batch in made)
+    batches.stop()
 
 
 def test_a_server_that_ends_ends_its_batches(small_run: Path, shared_engine: Engine) -> None:

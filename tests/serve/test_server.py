@@ -119,10 +119,14 @@ def serve_while(work: Callable[[int], list[str]], run: Path, *options: str, stop
             if stop:
                 os.kill(os.getpid(), signal.SIGINT)
 
-    thread = threading.Thread(target=client)
-    thread.start()
-    app(["serve", str(run), "--port", str(port), *options], standalone_mode=False)
-    thread.join()
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # who runs tests in the background ignores it
+    try:
+        thread = threading.Thread(target=client)
+        thread.start()
+        app(["serve", str(run), "--port", str(port), *options], standalone_mode=False)
+        thread.join()
+    finally:
+        signal.signal(signal.SIGINT, before)
     return found
 
 
@@ -201,3 +205,22 @@ def test_a_key_from_a_file(small_run: Path, tmp_path: Path) -> None:
 def test_allowing_what_no_policy_forbids(small_run: Path) -> None:
     with pytest.raises(typer.BadParameter, match="--allow-system goes with --policy"):
         app(["serve", str(small_run), "--allow-system"], standalone_mode=False)
+
+
+def test_two_models_are_served_for_comparison(
+    small_run: Path, other_run: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def work(port: int) -> list[str]:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/page/about") as response:
+            about = json.load(response)
+        text = json.dumps({"text": "สวัสดีค่ะ วันนี้ให้ช่วยอะไรดีคะ น้ำชาหรือน้ำเปล่า"}).encode()
+        headers = {"content-type": "application/json"}
+        asked = urllib.request.Request(f"http://127.0.0.1:{port}/page/language", text, headers)
+        with urllib.request.urlopen(asked) as response:
+            return [str(about["compares"]), json.load(response)["name"]]
+
+    options = ["--beside", str(other_run), "--judgements", str(tmp_path)]
+    assert serve_while(work, small_run, *options) == ["True", "Thai"]
+    assert "small/sft  512 positions\nother/sft  512 positions\n" in capfd.readouterr().out
+    with pytest.raises(DataError, match="both models are called 'small/sft'"):
+        app(["serve", str(small_run), "--port", "0", "--beside", str(small_run)], standalone_mode=False)

@@ -1,8 +1,12 @@
+"""The terminal chat: commands, several lines, pipes, narrow terminals; one real process on a terminal of its own."""
+
 import fcntl
 import io
+import json
 import os
 import pty
 import select
+import struct
 import subprocess
 import sys
 import termios
@@ -10,51 +14,139 @@ import time
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from seallm.base.errors import DataError
 from seallm.base.records import Message
 from seallm.model.generation import SamplingSettings
+from seallm.serve.commands import HELP
+from seallm.serve.dialogue import Dialogue
 from seallm.serve.engine import Engine
 from seallm.serve.requests import PromptTooLong
-from seallm.serve.terminal import HELP, Dialogue, chat
+from seallm.serve.system_prompt import served_policy
+from seallm.serve.terminal import ChatSettings, chat
+from seallm.serve.typing_lines import assembled, remembered
+from seallm.serve.wrapping import Wrapped
 from tests.serve.small_model import ANSWERS
 
 SIZE = SamplingSettings(max_new_tokens=100, temperature=0.0)
 
 
-def chat_command(run: Path, *options: str) -> list[str]:
-    return [sys.executable, "-m", "seallm.cli", "chat", str(run), "--temperature", "0", *options]
+def identify(text: str) -> str | None:
+    return "th" if text == ANSWERS["สวัสดี"] else None
 
 
-def test_through_a_pipe(small_run: Path) -> None:
-    lines = [
-        "Count",
-        "",
-        "/help",
-        "/nonsense",
-        "/reset",
-        "สวัสดี",
-        "/reset",
-        "Escape",
-        "/system Be kind.",
-        "/system",
-        "word " * 600,
-    ]
-    done = subprocess.run(chat_command(small_run), input="\n".join(lines).encode(), capture_output=True, timeout=120)
-    notices = done.stderr.decode()
-    assert done.returncode == 0, notices
+def chat_here(run: Path, settings: ChatSettings | None = None) -> None:
+    chat(run, settings or ChatSettings(SIZE), identify)
+
+
+def pipe(lines: list[str], run: Path, monkeypatch: pytest.MonkeyPatch, settings: ChatSettings | None = None) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO("\n".join(lines).encode())))
+    chat_here(run, settings)
+
+
+def test_through_a_pipe(small_run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = ["Count", "", "/help", "/nonsense", "/reset", "สวัสดี", "/lang", "/reset", "Escape"]
+    pipe([*lines, "/system Be kind.", "/system", "word " * 600], small_run, monkeypatch)
+    output, notices = capsys.readouterr()
     # the answers and nothing else, with what a terminal would obey made harmless
     escaped = ANSWERS["Escape"].replace("\x1b", "\ufffd").replace("\x07", "\ufffd")
-    assert done.stdout.decode() == f"{ANSWERS['Count']}\n{ANSWERS['สวัสดี']}\n{escaped}\n"
+    assert output == f"{ANSWERS['Count']}\n{ANSWERS['สวัสดี']}\n{escaped}\n"
     assert notices.count(HELP) == 2
     assert "there is no /nonsense" in notices
     assert notices.count("the conversation is forgotten") == 2
     assert "new system prompt\nBe kind." in notices
+    assert "the last answer is in Thai" in notices
     assert "512 positions" in notices  # the last message does not fit, and is told
 
 
-def chat_here(run: Path) -> None:
-    chat(run, system=None, temperature=0.0, top_p=1.0, max_new_tokens=100, seed=None)
+def test_answering_again_keeping_and_taking_up(
+    small_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept, broken = tmp_path / "kept.json", tmp_path / "broken.json"
+    broken.write_text('{"messages": [{"role": "assistant", "content": "Hi"}]}')
+    lines = ["/retry", "/save", f"/save {kept}", "Count", "/retry", f"/save {kept}", f"/save {tmp_path}/no/where.json"]
+    lines += ["/reset", f"/load {broken}", f"/load {tmp_path}/nowhere", f"/load {tmp_path}", f"/load {kept}", "/retry"]
+    pipe([*lines, "/exit", "Count"], small_run, monkeypatch, ChatSettings(SIZE, seed=3))
+    output, notices = capsys.readouterr()
+    assert output == f"{ANSWERS['Count']}\n" * 3
+    record = json.loads(kept.read_text())
+    assert [m["content"] for m in record["messages"]] == ["Count", ANSWERS["Count"]]
+    assert record["model"] == "small/sft"
+    expected = ["nothing was asked yet", "needs the name of a file", "nothing to keep", "kept in", "in turn"]
+    for text in [*expected, "does not exist", "cannot be read", "2 turns"]:
+        assert text in notices
+
+
+def test_policies_and_languages(
+    small_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept = tmp_path / "kept.json"
+    kept.write_text(
+        json.dumps({"messages": [{"role": r, "content": r} for r in ("user", "assistant")], "policy": "lo"})
+    )
+    lines = ["/lang", "/lang xx", "/lang th", "/lang auto", "/policy", "/policy nowhere", "/policy default"]
+    pipe([*lines, f"/load {kept}", "/lang", "/policy none"], small_run, monkeypatch, ChatSettings(SIZE, policy="th"))
+    output, notices = capsys.readouterr()
+    assert output == ""
+    expected = ["nothing was answered yet", "there is no language xx", "system prompt in Thai", "policy: th; there are"]
+    expected += ["There is no policy pack 'nowhere'", "policy default: 10 languages", "held under the policy lo"]
+    for text in [*expected, "not certain", "no policy"]:
+        assert text in notices
+
+
+def test_what_policy_and_language_send(shared_engine: Engine) -> None:
+    dialogue = Dialogue(shared_engine, "Be brief.", [Message("user", "Hello")])
+    assert dialogue.messages() == [Message("system", "Be brief."), Message("user", "Hello")]
+    dialogue.language = "th"
+    assert "ผู้ช่วย" in dialogue.messages()[0].content
+    dialogue.policy = served_policy("default")
+    assert dialogue.messages()[0].content == f"{dialogue.policy.prompts['th']}\n\nBe brief."
+    dialogue.language = None
+    assert dialogue.messages()[0].content == f"{dialogue.policy.prompts['en']}\n\nBe brief."
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        (["a", " ", "b \n"], ["a", "b"]),
+        (["a\\", "b\\", "c", "d"], ["a\nb\nc", "d"]),
+        (["a\\"], ["a"]),
+        (['"""', "a", "", "/b\n", '"""', "c"], ["a\n\n/b", "c"]),
+        (['"""', "a"], ["a"]),
+        (['"""', '"""'], []),
+    ],
+)
+def test_messages_of_several_lines(lines: list[str], expected: list[str]) -> None:
+    rest = iter(lines)
+    assert list(assembled(lambda _: next(rest, None), may_continue=True)) == expected
+
+
+def wrapped(pieces: list[str], columns: int | None) -> str:
+    output = io.StringIO()
+    shown = Wrapped(output, columns)
+    for piece in pieces:
+        shown.write(piece)
+    shown.finish()
+    return output.getvalue()
+
+
+def test_lines_break_between_words() -> None:
+    assert wrapped(["one two th", "ree four"], 9) == "one two\nthree\nfour\n"
+    assert wrapped(["one\n\n  two"], 20) == "one\n\n  two\n"
+    assert wrapped(["a " + "x" * 12 + " b"], 5) == "a\n" + "x" * 12 + " b\n"
+    assert wrapped(["ภาษาไทย ไม่มีวรรค"], 9) == "ภาษาไทย ไม่มีวรรค\n"  # the terminal breaks it
+    assert wrapped(["ภาษาไทย ไม่"], 7) == "ภาษาไทย\nไม่\n"
+    assert wrapped(["one two"], None) == "one two\n"
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.lists(st.text("ab ก้ំ中\n", max_size=12), max_size=5), st.integers(1, 12))
+def test_wrapping_changes_spaces_and_breaks_alone(pieces: list[str], columns: int) -> None:
+    whole = wrapped(pieces, columns)
+    assert "".join(whole.split()) == "".join("".join(pieces).split())
+    assert whole == wrapped(list("".join(pieces)), columns)
 
 
 def test_piped_lines_that_are_not_text(
@@ -64,6 +156,25 @@ def test_piped_lines_that_are_not_text(
     with pytest.raises(DataError, match=r"Line 2 of standard input is not UTF-8 \(byte 0xff at 1\)"):
         chat_here(small_run)
     assert capsys.readouterr().out == f"{ANSWERS['Count']}\n"
+
+
+def test_lines_are_remembered_for_their_writer_alone(tmp_path: Path) -> None:
+    import readline
+
+    file = tmp_path / "state" / "history"
+    with remembered(file):
+        readline.add_history("สวัสดี")
+    assert "สวัสดี" in file.read_text()
+    assert file.stat().st_mode & 0o077 == 0
+    readline.clear_history()
+    with remembered(file):
+        assert readline.get_history_item(readline.get_current_history_length()) == "สวัสดี"
+    assert file.stat().st_mode & 0o077 == 0
+    readline.clear_history()
+    with remembered(None):
+        readline.add_history("secret")
+    assert "secret" not in file.read_text()
+    readline.clear_history()
 
 
 def test_a_reader_that_leaves(small_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,14 +196,14 @@ def become_foreground() -> None:
 class Screen:
     """A chat on a terminal of its own."""
 
-    def __init__(self, command: list[str]) -> None:
+    def __init__(self, command: list[str], state: Path) -> None:
         self.terminal, inner = pty.openpty()
         self.process = subprocess.Popen(
             command,
             stdin=inner,
             stdout=inner,
             stderr=inner,
-            env={**os.environ, "TERM": "xterm", "COLUMNS": "100"},
+            env={**os.environ, "TERM": "xterm", "COLUMNS": "100", "XDG_STATE_HOME": str(state)},
             preexec_fn=become_foreground,
         )
         os.close(inner)
@@ -100,7 +211,7 @@ class Screen:
 
     def wait_for(self, text: str, *, typing: str = "") -> None:
         """Until a text is shown after what was waited for before; type something now and then, if need be."""
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 180
         while text.encode() not in self.shown:
             assert time.monotonic() < deadline, f"{text!r} never came: {self.shown.decode(errors='replace')!r}"
             self.type(typing)
@@ -112,13 +223,15 @@ class Screen:
         os.write(self.terminal, text.encode())
 
 
-def test_on_a_terminal(small_run: Path) -> None:
-    screen = Screen(chat_command(small_run, "--max-new-tokens", "400"))
+def test_on_a_terminal(small_run: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "seallm.cli", "chat", str(small_run), "--temperature", "0"]
+    screen = Screen(command, tmp_path)
     try:
+        fcntl.ioctl(screen.terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 30, 0, 0))
         screen.wait_for("512 positions · /help")
         screen.wait_for("› ")
         screen.type("Count\n")
-        screen.wait_for(f"\n{ANSWERS['Count']}")
+        screen.wait_for("\none two three four five six\r\nseven eight nine ten")
         screen.wait_for("› ")
         screen.wait_for("Ctrl-D or /exit leaves", typing="\x03")  # what Ctrl-C at the prompt says
         screen.wait_for("› ")
@@ -128,6 +241,7 @@ def test_on_a_terminal(small_run: Path) -> None:
         screen.process.kill()
         screen.process.wait()
         os.close(screen.terminal)
+    assert (tmp_path / "seallm" / "chat_history").read_text().splitlines()[-1] == "Count"
 
 
 class InterruptedOutput(io.StringIO):

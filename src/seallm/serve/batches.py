@@ -1,7 +1,7 @@
 """Rows of a file through the engine's queue, a few at a time, while others chat: progress, answers, and a way to stop.
 
-A batch holds at most half of the engine's places, so that a person who asks in between waits for one answer, not for
-the file. Batches live in memory until the server ends; only the newest are kept.
+All batches together hold at most half of the engine's places: who asks in between waits for an answer and not for a
+file. Batches live in memory until the server ends; only the newest are kept.
 """
 
 import logging
@@ -22,6 +22,7 @@ logger = logging.getLogger("seallm.serve")
 State = Literal["running", "finished", "stopped"]
 MAX_KEPT = 20
 MAX_RUNNING = 4
+POLL_SECONDS = 0.2  # until a waiting batch sees that it was stopped
 
 
 class TooManyBatches(DataError):
@@ -54,6 +55,7 @@ class Batch:
         kind: of the file.
         rows: all of them.
         encode: a row to a request; raises DataError or ModelError where it cannot be answered.
+        places: shared with other batches; a row takes one while it is answered.
     """
 
     def __init__(
@@ -63,15 +65,17 @@ class Batch:
         kind: FileKind,
         rows: Sequence[BatchRow],
         encode: Callable[[BatchRow], AnswerRequest],
+        places: threading.Semaphore,
     ) -> None:
         self.id, self.name, self.kind = uuid.uuid4().hex, name, kind
         self._engine, self._rows, self._encode = engine, rows, encode
         self._answers: dict[int, RowAnswer] = {}
         self._texts: dict[int, list[str]] = {}
         self._tickets: dict[int, Ticket] = {}
+        self._holding: set[int] = set()  # numbers of rows that hold a place
         self._lock = threading.Lock()
         self._stop = threading.Event()
-        self._places = threading.Semaphore(max(1, engine.max_rows // 2))
+        self._places = places
         self._begun, self._ended = time.monotonic(), 0.0
         threading.Thread(target=self._run, name="seallm-batch", daemon=True).start()
 
@@ -100,27 +104,47 @@ class Batch:
         """End it; what is answered stays."""
         with self._lock:
             self._stop.set()
-            tickets = list(self._tickets.values())
+            tickets, holding = list(self._tickets.values()), list(self._holding)
             self._ended = self._ended or time.monotonic()
         for ticket in tickets:
             ticket.cancel()
-        self._places.release()
+        for number in holding:
+            self._leave(number)
 
     def _run(self) -> None:
         for number, row in enumerate(self._rows):
             if row.problem:
                 self._done(number, RowAnswer(problem=row.problem))
                 continue
-            self._places.acquire()
-            if self._stop.is_set():
+            if not self._take_place(number):
                 return
             try:
                 self._submit(number, self._encode(row))
             except (DataError, ModelError) as error:
-                self._done(number, RowAnswer(problem=str(error)), frees_place=True)
+                self._done(number, RowAnswer(problem=str(error)))
             except Exception:  # whatever it is, it concerns this row alone
                 logger.exception("a row of a batch failed")
-                self._done(number, RowAnswer(problem="the answer failed"), frees_place=True)
+                self._done(number, RowAnswer(problem="the answer failed"))
+
+    def _take_place(self, number: int) -> bool:
+        """Wait for a place; False once the batch is stopped."""
+        while not self._places.acquire(timeout=POLL_SECONDS):
+            if self._stop.is_set():
+                return False
+        with self._lock:
+            self._holding.add(number)
+            is_stopped = self._stop.is_set()
+        if is_stopped:
+            self._leave(number)
+        return not is_stopped
+
+    def _leave(self, number: int) -> None:
+        """Give a row's place back, once."""
+        with self._lock:
+            held = number in self._holding
+            self._holding.discard(number)
+        if held:
+            self._places.release()
 
     def _submit(self, number: int, request: AnswerRequest) -> None:
         while not self._stop.is_set():
@@ -142,29 +166,36 @@ class Batch:
         elif isinstance(event, Finished):
             text = "".join(self._texts.pop(number, ()))
             problem = "" if text.strip() else "the model had nothing to say"
-            self._done(number, RowAnswer(text, event.reason, problem), frees_place=True)
+            self._done(number, RowAnswer(text, event.reason, problem))
         elif isinstance(event, Failed):
-            self._done(number, RowAnswer(problem="the answer failed"), frees_place=True)
+            self._done(number, RowAnswer(problem="the answer failed"))
 
-    def _done(self, number: int, answer: RowAnswer, *, frees_place: bool = False) -> None:
+    def _done(self, number: int, answer: RowAnswer) -> None:
         with self._lock:
             self._answers[number] = answer
             self._tickets.pop(number, None)
             if len(self._answers) == len(self._rows):
                 self._ended = self._ended or time.monotonic()
-        if frees_place:
-            self._places.release()
+        self._leave(number)
 
 
 class Batches:
     """The batches of one server."""
 
     def __init__(self) -> None:
+        self._places: threading.Semaphore | None = None  # as many as suit the engine, known with the first batch
         self._batches: OrderedDict[str, Batch] = OrderedDict()
         self._lock = threading.Lock()
 
-    def start(self, begin: Callable[[], Batch]) -> Batch:
-        """Begin one, and forget the oldest finished ones beyond those that are kept.
+    def start(
+        self,
+        engine: Engine,
+        name: str,
+        kind: FileKind,
+        rows: Sequence[BatchRow],
+        encode: Callable[[BatchRow], AnswerRequest],
+    ) -> Batch:
+        """Begin one, as `Batch` says, and forget the oldest finished ones beyond those that are kept.
 
         Raises:
             TooManyBatches: as many are running as may.
@@ -172,7 +203,9 @@ class Batches:
         with self._lock:
             if sum(batch.is_running for batch in self._batches.values()) >= MAX_RUNNING:
                 raise TooManyBatches(f"{MAX_RUNNING} batches are running already; wait for one, or stop one")
-            batch = begin()
+            if self._places is None:
+                self._places = threading.Semaphore(max(1, engine.max_rows // 2))
+            batch = Batch(engine, name, kind, rows, encode, self._places)
             self._batches[batch.id] = batch
             ended = [number for number, other in self._batches.items() if not other.is_running]
             for number in ended[: max(0, len(self._batches) - MAX_KEPT)]:

@@ -227,7 +227,7 @@ def _add_batches(app: FastAPI, engine: Engine, settings: ServerSettings, parts: 
             kind = file_kind(body.name)
             rows = read_rows(kind, body.content, parts.max_batch_rows)
             encode = _row_encoder(engine, settings, body)
-            return parts.batches.start(lambda: Batch(engine, body.name, kind, rows, encode))
+            return parts.batches.start(engine, body.name, kind, rows, encode)
 
         try:
             return _state(await run_in_threadpool(begin))
