@@ -13,7 +13,9 @@ from seallm.stage_kinds import KINDS
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-COMMANDS = sorted(set(re.findall(r"^    seallm ((?:chat-data|corpus|policy|prefer|vocab) \w+|\w+)", README, re.MULTILINE)))
+COMMANDS = sorted(
+    set(re.findall(r"^    seallm ((?:chat-data|corpus|policy|prefer|vocab) \w+|\w+)", README, re.MULTILINE))
+)
 OPTIONS = sorted(set(re.findall(r"--[a-z]+", README)))
 
 
