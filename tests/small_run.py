@@ -28,6 +28,7 @@ SMALL = (
     "prefer.max_new_tokens=12",
     "dpo.checkpoint_every_steps=2",
     "evaluate.limit=4",
+    "evaluate.generation_limit=1",
 )
 
 

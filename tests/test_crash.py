@@ -18,7 +18,7 @@ from tests.folders import digests
 from tests.small_run import small_plan
 
 STAGES = ("base", "corpus", "vocab", "pretrain", "hybrid", "sft", "prefer", "dpo", "evaluate", "report")
-WAIT_SECONDS = 120.0
+WAIT_SECONDS = 600.0
 
 
 def start_child(plan: Plan) -> int:

@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import select
+import signal
 import struct
 import subprocess
 import sys
@@ -191,6 +192,7 @@ def become_foreground() -> None:
     """Make standard input the controlling terminal, so that Ctrl-C typed on it is a signal."""
     os.setsid()
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # who runs tests in the background ignores it
 
 
 class Screen:
