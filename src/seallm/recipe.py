@@ -147,6 +147,9 @@ class Evaluate(Section):
     """Examples per task; absent: all."""
     generation_limit: Positive | None = None
     """Examples per task that lets the model write, which takes far longer than comparing choices; absent: `limit`."""
+    max_answer_tokens: Positive | None = None
+    """Longest answer to any task; absent: as each task says (64 for a span, 256 for a translation, twice that where a
+    script has no spaces)."""
     shots: Annotated[int, Field(ge=0)] | None = None
     """Examples before each question; absent: as each benchmark is published, up to 5."""
     batch_sequences: Positive = 64

@@ -7,6 +7,7 @@ from datasets import Dataset, DatasetInfo, SplitDict, SplitInfo
 from datasets.arrow_writer import ArrowWriter
 
 from seallm.base.errors import RecipeError
+from seallm.base.files import resolve_path
 from seallm.evaluate.engine import Engine
 from seallm.evaluate.harness import Limits, offline
 from seallm.evaluate.task_loading import read_tasks
@@ -46,3 +47,14 @@ def test_the_harness_own_tasks(engine: Engine, tmp_path: Path, monkeypatch: pyte
         rows = run_tasks(engine, tasks, Limits(), chat=False, seed=1)
     assert {(row["task"], row["metric"], row["n"]) for row in rows} >= {("hellaswag", "accuracy_unnormalised", 6)}
     assert all(row["chance"] == 0.25 for row in rows)
+
+
+def test_answers_are_made_shorter_never_longer() -> None:
+    names, data = ["quiz_lo", "ntrex_en_lo", "xquad_en"], resolve_path("sample:bench", Path.cwd())
+    with offline():
+        limits = [
+            [(t.config.generation_kwargs or {}).get("max_gen_toks") for t in tasks.values()]
+            for most in (None, 100, 20)
+            for tasks in [read_tasks(names, [], data, None, 0, max_answer_tokens=most).tasks]
+        ]
+    assert limits == [[None, 512, 64], [None, 100, 64], [None, 20, 20]]

@@ -75,7 +75,8 @@ def prepare(work: Work) -> Prepared:
     if not (settings.tasks or work.texts or settings.parallel):
         raise RecipeError("Nothing to measure: name --tasks, a --text, or a --parallel folder")
     folders = [Path(folder) for folder in settings.task_folders]
-    loaded = read_tasks(settings.tasks, folders, Path(settings.data), work.languages, settings.shots)
+    data, longest = Path(settings.data), settings.max_answer_tokens
+    loaded = read_tasks(settings.tasks, folders, data, work.languages, settings.shots, max_answer_tokens=longest)
     missing = [{"task": task, "what": str(error)} for task, error in loaded.missing.items()]
     limits = Limits(settings.limit, settings.generation_limit or settings.limit)
     measurements, keys = task_measurements(loaded.tasks, limits), _task_keys(loaded.tasks, limits)

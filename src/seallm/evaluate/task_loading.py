@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from lm_eval.tasks import TaskManager
 
@@ -50,7 +51,8 @@ def load_tasks(settings: Evaluate, context: StageContext) -> tuple[Tasks, list[s
     """
     folders = [context.resolve(folder) for folder in settings.task_folders]
     data = context.resolve(settings.data)
-    loaded = read_tasks(settings.tasks, folders, data, context.languages, settings.shots)
+    longest = settings.max_answer_tokens
+    loaded = read_tasks(settings.tasks, folders, data, context.languages, settings.shots, max_answer_tokens=longest)
     for error in loaded.missing.values():
         if not isinstance(error, MissingDataError):
             raise error
@@ -61,7 +63,13 @@ def load_tasks(settings: Evaluate, context: StageContext) -> tuple[Tasks, list[s
 
 
 def read_tasks(
-    names: Sequence[str], folders: Sequence[Path], data: Path, languages: Sequence[str] | None, shots: int | None
+    names: Sequence[str],
+    folders: Sequence[Path],
+    data: Path,
+    languages: Sequence[str] | None,
+    shots: int | None,
+    *,
+    max_answer_tokens: int | None = None,
 ) -> Loaded:
     """Build tasks; what has no data file, or a malformed one, is left out and told.
 
@@ -71,6 +79,7 @@ def read_tasks(
         data: folder of the data files.
         languages: codes; of a group, tasks in other languages are left out. None: all.
         shots: examples before each question; None: as each task file says.
+        max_answer_tokens: no answer may be longer, whatever a task file says; None: as it says.
 
     Raises:
         RecipeError: a name is unknown.
@@ -95,7 +104,18 @@ def read_tasks(
     if shots is not None:
         for task in loaded.tasks.values():
             task.set_config("num_fewshot", shots)
+    if max_answer_tokens is not None:
+        for task in loaded.tasks.values():
+            _shorten(task, max_answer_tokens)
     return loaded
+
+
+def _shorten(task: Any, max_answer_tokens: int) -> None:
+    """Let a task that has answers written end them sooner."""
+    wanted = task.config.generation_kwargs
+    if task.OUTPUT_TYPE == "generate_until":
+        longest = min(max_answer_tokens, int((wanted or {}).get("max_gen_toks", max_answer_tokens)))
+        task.set_config("generation_kwargs", {**(wanted or {}), "max_gen_toks": longest})
 
 
 def _read_harness_task(name: str, folders: Sequence[str], loaded: Loaded) -> None:
