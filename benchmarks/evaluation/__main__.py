@@ -5,6 +5,7 @@
 
     choices      3-shot multiple choice: letters and answer texts of exams, topics, causes; examples/s
     generation   translation (4 examples) and questions on paragraphs (1 example) up to a stop string; answers/s
+    rounding     log-likelihoods of both engines beside a float64 model's: whose rounding is it where they differ?
     baselines    the model's own figures on XCOPA, Global-MMLU-Lite, SIB-200, XQuAD and NTREX, with intervals
     planted      models that are known beforehand: random choice, an oracle, shuffled labels; no network is computed
 
@@ -19,7 +20,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from benchmarks.evaluation import baselines, planted
+from benchmarks.evaluation import baselines, planted, rounding
 from benchmarks.evaluation.pairs import Workload, measure
 
 PARTS = {
@@ -37,9 +38,10 @@ PARTS = {
         Workload("xquad_en", "bench", 1),
     ],
 }
-NAMES = (*PARTS, "planted", "baselines")
+ROUNDED = [Workload("global_mmlu_lite_text_en", "bench", 3), Workload("global_mmlu_lite_en", "bench", 3)]
+NAMES = (*PARTS, "rounding", "planted", "baselines")
 WANTED_SPEED_UP = {"choices": 5.0, "generation": 1.5}
-EXAMPLES = {"choices": 48, "generation": 48}
+EXAMPLES = {"choices": 48, "generation": 48, "rounding": 12}
 
 
 def main() -> None:
@@ -48,7 +50,7 @@ def main() -> None:
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(NAMES)}; absent: all")
     parser.add_argument("--model", type=Path, help="Hugging Face folder of SmolLM2-135M-Instruct")
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder of bench/ and parallel/")
-    parser.add_argument("--examples", type=int, help="of each task; absent: 48")
+    parser.add_argument("--examples", type=int, help="of each task; absent: 48, of rounding 12")
     parser.add_argument("--rounds", type=int, default=2, help="turns that the examples of a task are cut into")
     parser.add_argument("--batch", type=int, default=8, help="sequences at once, on both sides")
     parser.add_argument("--threads", type=int, default=1, help="threads of each side")
@@ -66,6 +68,8 @@ def main() -> None:
         elif part == "baselines":
             place = arguments.out / "baselines"
             results[part] = baselines.measure(arguments.model, arguments.data, place, arguments.threads)
+        elif part == "rounding":
+            results[part] = rounding.measure(ROUNDED, arguments, arguments.examples or EXAMPLES[part])
         else:
             examples = arguments.examples or EXAMPLES[part]
             results[part] = measure(part, PARTS[part], arguments, examples, WANTED_SPEED_UP[part])

@@ -68,10 +68,11 @@ def _reply(process: subprocess.Popen[str]) -> Found:
     raise RuntimeError(f"A side ended with status {process.wait()}; its error is above")
 
 
-def _order(process: subprocess.Popen[str], work: Workload, numbers: list[int]) -> Found:
+def order(process: subprocess.Popen[str], work: Workload, numbers: list[int]) -> Found:
+    """What a side makes of some rows of a workload."""
     assert process.stdin is not None
-    order = {"task": work.task, "folder": work.folder, "shots": work.shots, "numbers": numbers}
-    process.stdin.write(json.dumps(order) + "\n")
+    asked = {"task": work.task, "folder": work.folder, "shots": work.shots, "numbers": numbers}
+    process.stdin.write(json.dumps(asked) + "\n")
     process.stdin.flush()
     return _reply(process)
 
@@ -88,7 +89,7 @@ def measure(part: str, workloads: list[Workload], arguments: Any, examples: int,
             for turn in range(arguments.rounds):
                 first, last = (SKIPPED + examples * (turn + step) // arguments.rounds for step in (0, 1))
                 for name in SIDES if turn % 2 == 0 else SIDES[::-1]:
-                    found[work.task][name].add(_order(processes[name], work, list(range(first, last))))
+                    found[work.task][name].add(order(processes[name], work, list(range(first, last))))
             print(_line(work, found[work.task]), flush=True)
     return _table(part, workloads, found, wanted)
 
@@ -125,12 +126,14 @@ def _agreement(ours: Total, theirs: Total) -> Found:
     if isinstance(ours.responses[0][0], str):
         equal = [a == b for a, b in zip(ours.responses, theirs.responses, strict=True)]
         return {"same_scores": scores, "equal_answers": sum(equal), "largest_difference": None}
-    largest = max(
-        abs(a[0] - b[0])
-        for mine, other in zip(ours.responses, theirs.responses, strict=True)
-        for a, b in zip(mine, other, strict=True)
-    )
+    largest = max(differences(ours.responses, theirs.responses))
     return {"same_scores": scores, "equal_answers": None, "largest_difference": largest}
+
+
+def differences(ours: list[Any], theirs: list[Any]) -> list[float]:
+    """How far two log-likelihoods of each choice of each example are apart."""
+    both = zip(ours, theirs, strict=True)
+    return [abs(a[0] - b[0]) for mine, other in both for a, b in zip(mine, other, strict=True)]
 
 
 def _row(check: Found) -> list[object]:

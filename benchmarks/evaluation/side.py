@@ -1,9 +1,9 @@
 """One engine in a process of its own: orders as lines of JSON in, its scores, seconds and peak memory as lines out.
 
-    python -m benchmarks.evaluation.side seallm|lm-eval --model FOLDER --data DIR --batch N --threads N
+    python -m benchmarks.evaluation.side seallm|lm-eval|float64 --model FOLDER --data DIR --batch N --threads N
 
-Both engines answer the same tasks, made by the same code, through lm_eval's `evaluate`: what is timed is the whole of
-it, from building the prompts to the scores.
+`float64` is the harness's engine in double precision. All engines answer the same tasks, made by the same code, through
+lm_eval's `evaluate`: what is timed is the whole of it, from building the prompts to the scores.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from seallm.model.checkpoints import load_model, load_tokenizer
 
 
 def engine(side: str, folder: Path, batch: int) -> Any:
-    """The engine of a side on the model's float32 weights; `batch` sequences at once on both."""
+    """The engine of a side on the model's float32 weights; `batch` sequences at once on each."""
     model, tokenizer = load_model(folder, Runtime(threads=torch.get_num_threads())), load_tokenizer(folder)
     if side == "seallm":
         from seallm.evaluate.engine import Engine
@@ -32,7 +32,9 @@ def engine(side: str, folder: Path, batch: int) -> Any:
         return Engine(model, tokenizer, batch)
     from lm_eval.models.huggingface import HFLM
 
-    return HFLM(pretrained=model, tokenizer=tokenizer, device="cpu", batch_size=batch)
+    return HFLM(
+        pretrained=model.double() if side == "float64" else model, tokenizer=tokenizer, device="cpu", batch_size=batch
+    )
 
 
 def answer(lm: Any, name: str, task: Any, numbers: list[int]) -> dict[str, Any]:
@@ -55,7 +57,7 @@ def answer(lm: Any, name: str, task: Any, numbers: list[int]) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("side", choices=("seallm", "lm-eval"))
+    parser.add_argument("side", choices=("seallm", "lm-eval", "float64"))
     parser.add_argument("--model", type=Path, required=True)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--batch", type=int, required=True)
