@@ -112,8 +112,12 @@ def _check_stages(recipe: Recipe, path: Path) -> None:
             raise RecipeError(f"{path}: [{stage}] needs the result of [{needed}], which the recipe does not have")
     if recipe.prefer is not None and recipe.prefer.rounds > 1 and recipe.dpo is None:
         raise RecipeError(f"{path}: [prefer] rounds = {recipe.prefer.rounds} needs [dpo], which ends each round")
-    if recipe.dpo is not None and recipe.prefer is None and not recipe.dpo.preferences:
-        raise RecipeError(f"{path}: [dpo] needs pairs: a [prefer] section, or files named by its `preferences`")
+    imports_pairs = recipe.instructions is not None and recipe.dpo is not None and recipe.dpo.imported
+    if recipe.dpo is not None and recipe.prefer is None and not recipe.dpo.preferences and not imports_pairs:
+        raise RecipeError(
+            f"{path}: [dpo] needs pairs: a [prefer] section, files named by its `preferences`, or preferences that "
+            "[instructions] imports"
+        )
     if recipe.vocab is not None and recipe.pretrain is None:
         raise RecipeError(
             f"{path}: [vocab] adds tokens that only [pretrain] can teach the model; add it or leave [vocab] out"

@@ -93,7 +93,7 @@ class InstructionTeacher(Section):
 
 
 class Instructions(Section):
-    """Instruction data of any origin, checked and mixed: what [hybrid], [sft] and [prefer] train on."""
+    """Instruction data of any origin, checked and mixed: what [hybrid], [sft], [prefer] and [dpo] train on."""
 
     sources: list[InstructionSource] = Field(min_length=1)
     """Where the conversations come from."""
@@ -104,7 +104,7 @@ class Instructions(Section):
     checks: InstructionChecks = InstructionChecks()
     """Thresholds of the checks."""
     held_out_share: Share = 0.02
-    """Share of the questions that nothing is trained on."""
+    """Share of the questions that nothing is trained on: [sft] measures its loss on their answers."""
     hybrid_languages: list[str] = ["en"]
     """Languages whose conversations mostly go to the hybrid stage."""
     hybrid_share: Share = 0.8

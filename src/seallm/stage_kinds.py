@@ -48,20 +48,23 @@ def section_of(stage: str) -> str:
 
 
 KINDS = (
-    StageKind("instructions", "seallm.chat_data.stage:run", uses_languages=True),
+    StageKind("instructions", "seallm.chat_data.stage:run", uses_languages=True, version=2),
     StageKind("base", "seallm.train.base:run", version=2),
     StageKind("corpus", "seallm.corpus.build:run", uses_languages=True, version=4),
     StageKind("vocab", "seallm.vocab.stage:run", ("base", "corpus"), version=3),
     StageKind("pretrain", "seallm.train.pretrain:run", ("model", "corpus", "vocab"), version=3),
     StageKind("hybrid", "seallm.train.hybrid:run", ("model", "corpus", "instructions"), version=2),
-    StageKind("sft", "seallm.train.sft:run", ("model", "instructions"), uses_languages=True, version=2),
+    StageKind("sft", "seallm.train.sft:run", ("model", "instructions"), uses_languages=True, version=3),
     StageKind(
         "prefer", "seallm.prefer.stage:run", ("model", "instructions"), True, version=3, reads_setting="weaker_models"
     ),
-    StageKind("dpo", "seallm.train.dpo:run", ("model", "prefer"), version=3),
+    StageKind("dpo", "seallm.train.dpo:run", ("model", "prefer", "instructions"), version=4),
     StageKind("evaluate", "seallm.evaluate_stage:run", ("corpus", "vocab", *MODEL_STAGES), version=4),
     StageKind(
-        "report", "seallm.evaluate.report:run", ("corpus", "vocab", *MODEL_STAGES, "prefer", "evaluate"), version=3
+        "report",
+        "seallm.evaluate.report:run",
+        ("instructions", "corpus", "vocab", *MODEL_STAGES, "prefer", "evaluate"),
+        version=4,
     ),
 )
 

@@ -52,7 +52,7 @@ def test_every_conversation_has_one_part_and_only_hybrid_languages_are_hybrid() 
     assert (found.parts == HELD_OUT).mean() == pytest.approx(0.02, abs=0.01)
     english = found.parts[codes == "en"]
     assert (english == HYBRID).mean() >= 0.75
-    table = mix_table(languages, categories, found.parts)
+    table = mix_table({"language": languages, "category": categories}, found.parts)
     assert sum(int(row["all"]) for row in table) == 5_000
     assert all(sum(int(row[part]) for part in PARTS) == row["all"] for row in table)
 
