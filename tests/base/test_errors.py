@@ -23,7 +23,7 @@ def test_an_unwritable_folder_is_said_in_one_line(code: int) -> None:
 
 def test_a_file_cannot_take_the_place_of_a_folder(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
-    with pytest.raises(OSError) as error:  # noqa: PT011 - which one depends on the system
+    with pytest.raises(OSError) as error:
         write_text(tmp_path / "out", "x")
     assert f"Cannot write {tmp_path / 'out'} (" in str(workspace_error(error.value))
 
