@@ -17,6 +17,7 @@ from seallm.base.setting_errors import explain
 from seallm.languages import load_languages, use_language_files
 from seallm.policies.loading import load_policy, policy_files
 from seallm.recipe import Recipe
+from seallm.recipe_instructions import Instructions
 from seallm.recipe_section import InputMarker, PolicyMarker
 from seallm.recipe_training import Mixture
 
@@ -142,8 +143,20 @@ def _check_conversations(recipe: Recipe, path: Path) -> None:
                 "name its files in [[instructions.sources]]"
             )
     if recipe.instructions is not None:
-        caps = recipe.instructions.language_caps
-        _check_languages("instructions.language_caps", caps, recipe.languages, path)
+        _check_instructions(recipe.instructions, recipe.languages, path)
+
+
+def _check_instructions(instructions: Instructions, languages: Sequence[str], path: Path) -> None:
+    """What is made, capped or sent to the hybrid stage is in languages of the recipe: others would be dropped."""
+    named: dict[str, Iterable[str]] = {"language_caps": instructions.language_caps}
+    if "hybrid_languages" in instructions.model_fields_set:
+        named["hybrid_languages"] = instructions.hybrid_languages
+    named["quotas"] = [key.split(".")[0] for key in instructions.quotas if "." in key]  # without: it may be a category
+    if instructions.teacher is not None:
+        named["teacher.translate_to"] = instructions.teacher.translate_to
+        named["teacher.self_instruct"] = instructions.teacher.self_instruct
+    for name, codes in named.items():
+        _check_languages(f"instructions.{name}", codes, languages, path)
 
 
 def _check_mixture(mixture: Mixture, languages: Sequence[str], path: Path) -> None:
