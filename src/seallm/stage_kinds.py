@@ -10,7 +10,7 @@ MAY_CHANGE_UNDER_WAY = (
     *("skip_steps", "min_pairs", "judge", "criteria", "judge_language", "calibrate_position"),
     *("min_margin", "wanted_accuracy", "reason_tokens"),
 )
-DECIDES_NOTHING = {
+DECIDES_NOTHING: dict[str, bool | set[str]] = {
     "rounds": True,  # a further round leaves the earlier ones as they are
     "teacher": {  # how fast it is asked, and for how much
         *("key", "concurrent_calls", "requests_per_minute", "tokens_per_minute", "price", "most_cost"),
