@@ -118,3 +118,8 @@ def test_a_file_that_is_no_parquet_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.parquet").write_text("no")
     with pytest.raises(DataError, match=r"a\.parquet cannot be read as Parquet"):
         read_preferences(tmp_path / "a.parquet")
+
+
+def test_scores_that_json_cannot_hold_are_left_out() -> None:
+    row = {"prompt": "p", "chosen": "c", "rejected": "r", "scores": {"a": 1, "b": float("nan"), "c": float("inf")}}
+    assert parse_preference(row, "x").scores == {"a": 1.0}

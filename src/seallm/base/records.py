@@ -5,6 +5,7 @@ schema. Conversations and preferences are few and nested: frozen dataclasses, on
 the conversational preference format that TRL reads.
 """
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -144,7 +145,8 @@ def parse_preference(row: Mapping[str, Any], where: str) -> Preference:
     if chosen == rejected:
         raise DataError(f"{where}: chosen and rejected are the same")
     scores = row.get("scores")
-    known = {k: float(v) for k, v in scores.items() if isinstance(v, int | float)} if isinstance(scores, dict) else {}
+    values = scores.items() if isinstance(scores, dict) else ()
+    known = {k: float(v) for k, v in values if isinstance(v, int | float) and math.isfinite(v)}
     return Preference(prompt, chosen, rejected, str(row.get("language") or ""), known)
 
 

@@ -15,6 +15,7 @@ licence, system) is read under the usual names, or those of a column map.
 
 import ast
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Literal, get_args
@@ -295,10 +296,12 @@ def _ranked(
 
 
 def _number(value: object) -> float | None:
+    """A score; None where there is none that can be compared."""
     try:
-        return float(value) if isinstance(value, int | float | str) and not isinstance(value, bool) else None
+        number = float(value) if isinstance(value, int | float | str) and not isinstance(value, bool) else math.nan
     except ValueError:
         return None
+    return number if math.isfinite(number) else None
 
 
 def _short(value: object) -> str:
