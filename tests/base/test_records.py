@@ -99,7 +99,9 @@ def test_the_forms_of_preferences_that_trl_knows(row: dict[str, object], tmp_pat
     [
         ({"prompt": [USER], "chosen": [GOOD]}, "rejected: expected a non-empty list"),
         ({"prompt": [USER], "chosen": [GOOD], "rejected": [GOOD]}, "the same"),
-        ({"prompt": [GOOD], "chosen": [GOOD], "rejected": [BAD]}, "ends with a turn of assistant"),
+        ({"prompt": [GOOD], "chosen": [GOOD], "rejected": [BAD]}, "must alternate and end with the user"),
+        ({"prompt": [USER, USER], "chosen": [GOOD], "rejected": [BAD]}, "must alternate and end with the user"),
+        ({"prompt": [GOOD, USER], "chosen": [GOOD], "rejected": [BAD]}, "must alternate and end with the user"),
         ({"prompt": [USER], "chosen": [USER, GOOD], "rejected": [BAD]}, "expected one assistant turn"),
         ({"chosen": [USER, GOOD], "rejected": [BAD]}, "begin with the same turns"),
         ({"prompt": " ", "chosen": "a", "rejected": "b"}, "no text"),
