@@ -64,8 +64,19 @@ def check_recipe(values: dict[str, Any], overrides: Sequence[str], path: Path) -
     for stage in (recipe.hybrid, recipe.sft, recipe.evaluate):
         if stage is not None and stage.policy is not None:
             load_policy(stage.policy, path.parent)  # what is wrong with it is told before anything is run
+    recipe = _without_hybrid_part(recipe)
     _check_stages(recipe, path)
     return recipe
+
+
+def _without_hybrid_part(recipe: Recipe) -> Recipe:
+    """Where [sft] alone takes from [instructions], nothing is kept for a hybrid stage unless the recipe says so."""
+    instructions = recipe.instructions
+    if instructions is None or recipe.sft is None or recipe.hybrid is not None:
+        return recipe
+    if "hybrid_languages" in instructions.model_fields_set:
+        return recipe
+    return recipe.model_copy(update={"instructions": instructions.model_copy(update={"hybrid_languages": []})})
 
 
 def parse_override(override: str) -> tuple[str, object]:
@@ -143,6 +154,11 @@ def _check_conversations(recipe: Recipe, path: Path) -> None:
                 "name its files in [[instructions.sources]]"
             )
     if recipe.instructions is not None:
+        if recipe.instructions.hybrid_languages and recipe.sft is not None and recipe.hybrid is None:
+            raise RecipeError(
+                f"{path}: `instructions.hybrid_languages` keeps conversations for [hybrid], which the recipe does not "
+                "have. Leave it out, or add [hybrid]"
+            )
         _check_instructions(recipe.instructions, recipe.languages, path)
 
 

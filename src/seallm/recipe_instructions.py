@@ -120,7 +120,7 @@ class Instructions(Section):
     held_out_share: Share = 0.02
     """Share of the questions that nothing is trained on: [sft] measures its loss on their answers."""
     hybrid_languages: list[str] = ["en"]
-    """Languages whose conversations mostly go to the hybrid stage."""
+    """Languages whose conversations mostly go to the hybrid stage; with [sft] and without [hybrid]: none."""
     hybrid_share: Share = 0.8
     """Share of them that goes there at least; what fine-tuning leaves over of these languages goes there too."""
     max_language_share: Share = 0.25

@@ -174,9 +174,26 @@ def test_a_run_has_it_first_and_other_stages_read_it(tmp_path: Path) -> None:
     assert plan.stage("corpus").artifact.fingerprint == other.stage("corpus").artifact.fingerprint
 
 
+def test_without_a_hybrid_stage_all_is_for_fine_tuning(tmp_path: Path) -> None:
+    path, source = tmp_path / "r.toml", '[[instructions.sources]]\nfiles = ["one.jsonl"]\n'
+    path.write_text(RECIPE.replace("[hybrid]\ntokens = 10\n", "") + source)
+    found = load_recipe(path).instructions
+    assert found is not None
+    assert found.hybrid_languages == []
+    path.write_text(RECIPE + source)
+    found = load_recipe(path).instructions
+    assert found is not None
+    assert found.hybrid_languages == ["en"]
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        (
+            RECIPE.replace("[hybrid]\ntokens = 10\n", "")
+            + '[instructions]\nhybrid_languages = ["en"]\n[[instructions.sources]]\nfiles = ["a"]\n',
+            r"`instructions\.hybrid_languages` keeps conversations for \[hybrid\], which the recipe does not have",
+        ),
         (RECIPE, r"`hybrid\.conversations` is missing; name files, or add \[instructions\]"),
         (
             RECIPE + 'conversations = ["a"]\n[[instructions.sources]]\nfiles = ["one.jsonl"]\n',
