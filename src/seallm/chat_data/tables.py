@@ -33,7 +33,7 @@ def mix_rows(cells: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def _caption(taken: int, left_over: int) -> str | None:
-    """A warning where caps and quotas leave more over than they let through: a tiny language can hold all others down."""
+    """A warning where caps leave more over than they let through: one tiny language can hold all others down."""
     if left_over <= taken:
         return None
     return (
