@@ -153,6 +153,7 @@ def test_a_dry_run_asks_nothing_and_writes_nothing(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
+        (["translate", "{en}", "--to", "th,en", "--teacher", "http://127.0.0.1:9/v1#m"], "it is English that is"),
         (["translate", "{en}", "--to", "xx", "--teacher", "http://127.0.0.1:9/v1#m"], "Unknown language 'xx'"),
         (
             ["translate", "{en}", "--to", "th", "--teacher", "http://127.0.0.1:9/v1#m"],

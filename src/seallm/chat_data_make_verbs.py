@@ -74,6 +74,8 @@ def translate(
 
     settings = translating.TranslationSettings(least_chrf, not free_names, draws, not no_back)
     conversations, codes = _read(files), _codes(to)
+    if translating.ENGLISH in codes:
+        raise RecipeError("--to has en, but it is English that is translated; name other languages")
     pace = (rate, token_rate, concurrent, call_seconds)
     asked = _teacher(teacher, key, price, pace, answers, max_new_tokens, batch, 0.0, 0, dry_run)
     _finish(out, asked, most_cost, lambda: translating.translate(conversations, codes, asked, settings))
