@@ -71,7 +71,7 @@ def _language_row(code: str, cells: Sequence[dict[str, Any]], dropped: dict[str,
     sources: dict[str, Counter[str]] = {}
     for cell in own:
         categories[cell["category"]] += cell["all"]
-        sources.setdefault(cell["source"] or UNSTATED, Counter())[cell["category"]] += cell["all"]
+        sources.setdefault(cell.get("source") or UNSTATED, Counter())[cell["category"]] += cell["all"]
     return {
         "language": code,
         "all": sum(cell["all"] for cell in own),
@@ -117,7 +117,9 @@ def instruction_sources(folder: Path | None, stages: Sequence[str]) -> list[Figu
                 sources.setdefault(source, Counter())[licence] += 1
         for cell in cells if stage != "dpo" else ():
             if cell[stage]:
-                sources.setdefault(cell["source"] or UNSTATED, Counter())[cell["licence"] or UNSTATED] += cell[stage]
+                sources.setdefault(cell.get("source") or UNSTATED, Counter())[cell.get("licence") or UNSTATED] += cell[
+                    stage
+                ]
         found += [
             {"stage": stage, "place": name, "conversations": own.total(), "licences": sorted(own.items())}
             for name, own in _largest(sources, MOST_CARD_SOURCES)
