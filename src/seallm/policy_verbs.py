@@ -119,7 +119,7 @@ def _codes(languages: str | None, policy: "Policy") -> list[str] | None:
 
     if languages is None:
         return None
-    codes = languages.split(",")
+    codes = languages.replace(",", " ").split()
     for code in codes:
         if code not in policy.languages:
             raise RecipeError(
