@@ -61,7 +61,7 @@ KINDS = (
     StageKind("hybrid", "seallm.train.hybrid:run", ("model", "corpus", "instructions"), version=2),
     StageKind("sft", "seallm.train.sft:run", ("model", "instructions"), uses_languages=True, version=3),
     StageKind(
-        "prefer", "seallm.prefer.stage:run", ("model", "instructions"), True, version=3, reads_setting="weaker_models"
+        "prefer", "seallm.prefer.stage:run", ("model", "instructions"), True, version=4, reads_setting="weaker_models"
     ),
     StageKind("dpo", "seallm.train.dpo:run", ("model", "prefer", "instructions"), version=4),
     StageKind("evaluate", "seallm.evaluate_stage:run", ("corpus", "vocab", *MODEL_STAGES), version=4),
