@@ -5,6 +5,7 @@ from typing import Any
 
 from seallm.evaluate import report_charts
 from seallm.evaluate.comparison_data import BASE_LANGUAGE, certain, comparison_figures
+from seallm.evaluate.figure_table import notes
 from seallm.evaluate.page_engine import page_engine, render_page
 from seallm.evaluate.report_headline import language_name
 from seallm.evaluate.report_plots import numbered_keys
@@ -52,6 +53,7 @@ def comparison_page(report: Mapping[str, Any]) -> str:
         f=figures,
         sections=[(key, title) for key, title in SECTIONS if present[key]],
         certain=differences,
+        notes=notes(found),
         sources=list(dict.fromkeys(row["source"] for row in found["published"] if row.get("source"))),
         settings=toml_text(found["settings"]),
     )

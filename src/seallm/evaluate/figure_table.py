@@ -68,6 +68,11 @@ def notes(report: Mapping[str, Any]) -> list[str]:
         found.append(f"{report['prompts_cut']:,} prompts were too long for a model and lost their beginning.")
     if report["questions_cut"]:
         found.append(f"Of {report['questions_cut']:,} of them a part of the question itself: such answers say little.")
+    for row in report["faulty_rows"]:
+        of = row["n"] + row["asked"]
+        found.append(
+            f"{row['task']}: {row['n']:,} of {of:,} rows are faulty as published and left out, as {row['first']}."
+        )
     for model in report["models"]:
         if model["choices_by"] == "letter":
             found.append(
