@@ -184,17 +184,17 @@ def from_hub(name: str) -> Path:
 def _show(report: dict[str, Any], out: Path, console: "Console") -> None:
     from rich.table import Table
 
-    from seallm.evaluate.figure_table import columns_and_rows, header, notes, table_lines
+    from seallm.evaluate.figure_table import header, missing_lines, notes, summary_rows, table_lines
 
-    names, rows = columns_and_rows(report)
-    table = Table()
+    names = [model["name"] for model in report["models"]]
+    table = Table(caption="Shares in percent with 95 % intervals; every language and metric is in the report.")
     for number, column in enumerate(header(names)):
-        table.add_column(column, justify="right" if number > 2 else "left")
-    for cells in table_lines(rows, names):
-        table.add_row(*cells)
+        table.add_column(column, justify="right" if number > 2 else "left", overflow="fold")
+    for cells in table_lines(summary_rows(report), names):
+        table.add_row(*(cell.replace(", ", ",\u00a0") for cell in cells))  # an interval is not torn apart
     console.print(table)
     for note in notes(report):
         console.print(note, highlight=False, soft_wrap=True, markup=False)
-    for what in dict.fromkeys(entry["what"] for entry in report["missing"]):
-        console.print(f"without data: {what}", highlight=False, soft_wrap=True, markup=False)
+    for line in missing_lines(report["missing"]):
+        console.print(f"without data: {line}", highlight=False, soft_wrap=True, markup=False)
     console.print(f"Written to {out / 'report.html'}, report.md and report.json", highlight=False, soft_wrap=True)

@@ -53,6 +53,8 @@ def made_up(models: Sequence[str] = MODELS, languages: Sequence[str] = LANGUAGES
         "differences": differences,
         "published": published,
         "prompts_cut": 0,
+        "questions_cut": 0,
+        "faulty_rows": [{"task": "indommlu_id", "n": 2, "asked": 98, "first": "row 4: 'kunci' is 'X'"}],
         "prompts": [{"task": "m3exam_th", "prompt": "คำถาม: 1+1"}],
         "missing": [{"task": "xlsum_km", "what": "khmer.jsonl does not exist"}],
     }
