@@ -191,7 +191,8 @@ def _show(report: dict[str, Any], out: Path, console: "Console") -> None:
     for number, column in enumerate(header(names)):
         table.add_column(column, justify="right" if number > 2 else "left", overflow="fold")
     for cells in table_lines(summary_rows(report), names):
-        table.add_row(*(cell.replace(", ", ",\u00a0") for cell in cells))  # an interval is not torn apart
+        told = [*cells[:2], cells[2].replace("_", " "), *(cell.replace(", ", ",\u00a0") for cell in cells[3:])]
+        table.add_row(*told)  # an interval is not torn apart
     console.print(table)
     for note in notes(report):
         console.print(note, highlight=False, soft_wrap=True, markup=False)

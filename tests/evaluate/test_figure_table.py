@@ -26,13 +26,16 @@ def test_the_summary_has_a_line_a_task() -> None:
         row("xcopa", "all", "accuracy_unnormalised", 0.6),
         row("flores_from_en", "id", "chrf++", 20.0),
         row("flores_from_en", "th", "chrf++", 40.0),
+        *(row(f"flores_from_{code}", "lo", "chrf++", 10.0) for code in ("id", "th")),
+        row("thaiexam", "th", "accuracy_unnormalised", 0.2),
         row("thaiexam", "th", "accuracy", 0.2),
     ]
     lines = table_lines(summary_rows({"rows": rows}), ["m"])
     assert lines == [
-        ["xcopa", "all", "accuracy", "10", "", "50.0 [25.0, 100.0]"],
-        ["flores_from_en", "mean of 2", "chrf++", "20", "", "30.0"],
-        ["thaiexam", "th", "accuracy", "10", "", "20.0 [10.0, 40.0]"],
+        ["XCOPA, cause or effect", "all", "accuracy", "10", "", "50.0 [25.0, 100.0]"],
+        ["FLORES from English", "mean of 2", "chrf++", "20", "", "30.0"],
+        ["FLORES between others", "mean of 2", "chrf++", "20", "", "10.0"],
+        ["ThaiExam", "th", "accuracy", "10", "", "20.0 [10.0, 40.0]"],
     ]
 
 

@@ -4,9 +4,10 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from seallm.evaluate.report_results import ALL, describe_metric
+from seallm.evaluate.page_engine import DIRECTION, TASKS, task_title
+from seallm.evaluate.report_results import ALL, METRICS, describe_metric, known_first
 from seallm.evaluate.report_text import decimals_of
-from seallm.evaluate.task_files import PREFIX, words
+from seallm.evaluate.task_files import ENGLISH, PREFIX, words
 
 Row = Mapping[str, Any]
 _LANGUAGES = re.compile(rf"(?:_(?:{'|'.join(words())})){{1,2}}$")
@@ -52,20 +53,33 @@ def columns_and_rows(report: Mapping[str, Any]) -> tuple[list[str], list[Row]]:
 
 
 def summary_rows(report: Mapping[str, Any]) -> list[Row]:
-    """Of each task of our models its first metric alone, for all languages as one.
+    """Of each task of our models the metric that counts most, for all languages as one, in words.
 
-    Where a metric does not pool, its unweighted mean over the languages, without interval.
+    Where a metric does not pool, its unweighted mean over languages or directions, without interval.
     """
-    first = {row["task"]: row["metric"] for row in reversed(report["rows"])}
+    of_tasks: dict[str, list[str]] = {}
+    for row in report["rows"]:
+        of_tasks.setdefault(row["task"], []).append(row["metric"])
+    first = {
+        task: min(metrics, key=lambda name: known_first(name, list(METRICS))) for task, metrics in of_tasks.items()
+    }
     groups: dict[tuple[str, str], list[Row]] = {}
     for row in report["rows"]:
         if row["metric"] == first[row["task"]]:
-            groups.setdefault((row["task"], row["model"]), []).append(row)
-    found = []
-    for rows in groups.values():
+            groups.setdefault((_summarised(row["task"]), row["model"]), []).append(row)
+    found: list[Row] = []
+    for (task, _), rows in groups.items():
         whole = [row for row in rows if row["language"] == ALL]
-        found.append((whole or rows)[0] if whole or len(rows) == 1 else _mean(rows))
+        row = (whole or rows)[0] if whole or len(rows) == 1 else _mean(rows)
+        found.append({**row, "task": task})
     return found
+
+
+def _summarised(task: str) -> str:
+    """How a summary names a task; directions between other languages than English are one."""
+    direction = DIRECTION.fullmatch(task)
+    is_between = direction is not None and direction["code"] != ENGLISH and direction["name"] in TASKS
+    return f"{TASKS[direction['name']]} between others" if direction and is_between else task_title(task)
 
 
 def _mean(rows: Sequence[Row]) -> Row:

@@ -53,7 +53,7 @@ def raw_rows(path: Path, header: Sequence[str] = ()) -> Iterator[tuple[str, Row]
     """
     readers = {".jsonl": _json_lines, ".json": _json, ".csv": _csv, ".parquet": _parquet}
     if path.suffix == ".txt" and len(header) == 1:
-        rows = ((f"{path}:{n}", {header[0]: line}) for n, line in enumerate(read_sentences(path), 1))
+        rows = _text_lines(path, header[0])
     elif path.suffix == ".tsv" or (path.suffix in (".csv", ".txt") and header):
         rows = _separated(path, "," if path.suffix == ".csv" else "\t", header)
     elif path.suffix in readers:
@@ -84,6 +84,11 @@ def beside(rows: Iterator[tuple[str, Row]], columns: Mapping[str, Path]) -> Iter
             raise DataError(f"{path} has {len(lines)} lines; expected one for each of the {len(found)} rows beside it")
         found = [(where, {**row, name: line}) for (where, row), line in zip(found, lines, strict=True)]
     yield from found
+
+
+def _text_lines(path: Path, column: str) -> Iterator[tuple[str, Row]]:
+    for number, line in enumerate(read_sentences(path), 1):
+        yield f"{path}:{number}", {column: line}
 
 
 def _json_lines(path: Path) -> Iterator[tuple[str, Row]]:

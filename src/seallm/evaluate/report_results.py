@@ -133,7 +133,7 @@ def task_figures(
             grouped.setdefault((row["task"], row["metric"]), []).append(row)
     names = in_order({task for task, _ in grouped}, tasks)
     metrics = list(METRICS)
-    order = sorted(grouped, key=lambda k: (names.index(k[0]), *_known_first(k[1], metrics)))
+    order = sorted(grouped, key=lambda k: (names.index(k[0]), *known_first(k[1], metrics)))
     seen: set[str] = set()
     figures = []
     for task, name in order:
@@ -142,7 +142,8 @@ def task_figures(
     return figures
 
 
-def _known_first(name: str, order: Sequence[str]) -> tuple[int, str]:
+def known_first(name: str, order: Sequence[str]) -> tuple[int, str]:
+    """Sorts what stands in an order before what does not."""
     return (order.index(name.lower()) if name.lower() in order else len(order), name)
 
 
