@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seallm.base.errors import DataError
+from seallm.base.interval import wilson
 from seallm.comparisons.bradley_terry import bradley_terry
 from seallm.comparisons.outcomes import Outcome, count_games
 from seallm.comparisons.standings import head_to_head, standings
@@ -44,9 +45,22 @@ def test_a_table_by_hand() -> None:
 def test_pairs_by_hand() -> None:
     ab, ac, bc = head_to_head(FEW, seed=0)
     assert (ab.first, ab.second, ab.questions, ab.wins, ab.ties, ab.losses) == ("a", "b", 1, 1, 1, 0)
-    assert ab.win_rate.value == ab.win_rate.low == ab.win_rate.high == 0.75  # one question: nothing to resample
+    assert ab.win_rate.value == 0.75
+    assert (ab.win_rate.low, ab.win_rate.high) == wilson(0.75, 1)  # one question: nothing to resample
     assert (ac.wins, ac.ties, ac.losses) == (2, 0, 0)
     assert (bc.wins, bc.ties, bc.losses) == (1, 1, 0)
+
+
+def test_what_is_the_same_everywhere_is_not_certain() -> None:
+    ties = [Outcome(f"q{n}", "a", "b", 0.5) for n in range(8)]
+    won = [Outcome(f"q{n}", "a", "b", 1) for n in range(8)]
+    for outcomes, value in ((ties, 0.5), (won, 1.0)):
+        first = standings(outcomes, seed=0)[0].win_rate
+        pair = head_to_head(outcomes, seed=0)[0].win_rate
+        assert first == pair
+        assert first.value == value
+        assert (first.low, first.high) == wilson(value * 8, 8)
+        assert first.high - first.low > 0.3
 
 
 def test_a_pair_that_never_met_has_no_row() -> None:

@@ -1,6 +1,7 @@
 """Outcomes in, a league table out: win rates and Bradley-Terry strengths with intervals clustered by question.
 
-All figures of a table come from the same resamples of questions, so that they fit each other.
+All figures of a table come from the same resamples of questions, so that they fit each other. Where every question said
+the same of a model, resampling shows nothing of what other questions might say: its win rate has Wilson's interval.
 """
 
 import math
@@ -11,7 +12,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from seallm.base.interval import bootstrap_clusters
+from seallm.base.interval import bootstrap_clusters, wilson
 from seallm.comparisons.bradley_terry import PRIOR_GAMES, bradley_terry
 from seallm.comparisons.outcomes import Games, Outcome, count_games
 
@@ -93,13 +94,20 @@ def standings(
             model,
             round(played[:, at].sum()),
             int((played[:, at] > 0).sum()),
-            estimates[at],
+            _widened(estimates[at], int((played[:, at] > 0).sum())),
             float(ties[at] / played[:, at].sum()),
             estimates[num_models + at],
         )
         for at, model in enumerate(games.models)
     ]
     return sorted(found, key=lambda standing: (-standing.strength.value, standing.model))
+
+
+def _widened(rate: Estimate, questions: int) -> Estimate:
+    """Wilson's interval over questions where all said the same: drawn again, they would leave no interval at all."""
+    if rate.low < rate.high:
+        return rate
+    return Estimate(rate.value, *wilson(rate.value * questions, questions))
 
 
 def _win_rates(wins: Array) -> Array:
@@ -145,5 +153,5 @@ def _meeting(games: Games, i: int, j: int, seed: int, resamples: int) -> HeadToH
         round(won - ties / 2),
         round(ties),
         round(lost - ties / 2),
-        Estimate(won / (won + lost), float(low), float(high)),
+        _widened(Estimate(won / (won + lost), float(low), float(high)), len(totals)),
     )

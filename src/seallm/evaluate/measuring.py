@@ -77,7 +77,8 @@ def prepare(work: Work) -> Prepared:
     folders = [Path(folder) for folder in settings.task_folders]
     data, longest = Path(settings.data), settings.max_answer_tokens
     loaded = read_tasks(settings.tasks, folders, data, work.languages, settings.shots, max_answer_tokens=longest)
-    missing = [{"task": task, "what": str(error)} for task, error in loaded.missing.items()]
+    left_out = {**loaded.missing, **loaded.foreign}
+    missing = [{"task": task, "what": str(error)} for task, error in left_out.items()]
     limits = Limits(settings.limit, settings.generation_limit or settings.limit)
     measurements, keys = task_measurements(loaded.tasks, limits), _task_keys(loaded.tasks, limits)
     if settings.parallel is not None:
