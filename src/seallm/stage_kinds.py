@@ -59,9 +59,9 @@ KINDS = (
         "prefer", "seallm.prefer.stage:run", ("model", "instructions"), True, version=3, reads_setting="weaker_models"
     ),
     StageKind("dpo", "seallm.train.dpo:run", ("model", "prefer"), version=3),
-    StageKind("evaluate", "seallm.evaluate_stage:run", ("corpus", "vocab", *MODEL_STAGES), version=4),
+    StageKind("evaluate", "seallm.evaluate_stage:run", ("corpus", "vocab", *MODEL_STAGES), version=5),
     StageKind(
-        "report", "seallm.evaluate.report:run", ("corpus", "vocab", *MODEL_STAGES, "prefer", "evaluate"), version=3
+        "report", "seallm.evaluate.report:run", ("corpus", "vocab", *MODEL_STAGES, "prefer", "evaluate"), version=4
     ),
 )
 
