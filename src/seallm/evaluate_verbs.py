@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -182,18 +182,23 @@ def from_hub(name: str) -> Path:
 
 
 def _show(report: dict[str, Any], out: Path, console: "Console") -> None:
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
     from seallm.evaluate.figure_table import header, missing_lines, notes, summary_rows, table_lines
 
     names = [model["name"] for model in report["models"]]
-    table = Table(caption="Shares in percent with 95 % intervals; every language and metric is in the report.")
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     for number, column in enumerate(header(names)):
-        table.add_column(column, justify="right" if number > 2 else "left", overflow="fold")
+        justify: Literal["right", "left"] = "right" if number > 2 else "left"
+        table.add_column(column.replace("/", "/\n"), justify=justify, overflow="fold", no_wrap=number > 4)
     for cells in table_lines(summary_rows(report), names):
-        told = [*cells[:2], cells[2].replace("_", " "), *(cell.replace(", ", ",\u00a0") for cell in cells[3:])]
-        table.add_row(*told)  # an interval is not torn apart
+        figures = (cell.replace(" [", "\n[") for cell in cells[5:])  # the interval below its figure: narrow columns
+        table.add_row(*cells[:2], cells[2].replace("_", " "), *cells[3:5], *figures)
     console.print(table)
+    console.print(
+        "Shares in percent, with 95 % intervals; every language and metric is in the report.", highlight=False
+    )
     for note in notes(report):
         console.print(note, highlight=False, soft_wrap=True, markup=False)
     for line in missing_lines(report["missing"]):

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from seallm.evaluate.page_engine import DIRECTION, TASKS, task_title
-from seallm.evaluate.report_results import ALL, METRICS, describe_metric, known_first
+from seallm.evaluate.report_results import ALL, METRICS, describe_metric, known_first, metric_name
 from seallm.evaluate.report_text import decimals_of
 from seallm.evaluate.task_files import ENGLISH, PREFIX, words
 
@@ -60,9 +60,7 @@ def summary_rows(report: Mapping[str, Any]) -> list[Row]:
     of_tasks: dict[str, list[str]] = {}
     for row in report["rows"]:
         of_tasks.setdefault(row["task"], []).append(row["metric"])
-    first = {
-        task: min(metrics, key=lambda name: known_first(name, list(METRICS))) for task, metrics in of_tasks.items()
-    }
+    first = {task: min(metrics, key=_rank) for task, metrics in of_tasks.items()}
     groups: dict[tuple[str, str], list[Row]] = {}
     for row in report["rows"]:
         if row["metric"] == first[row["task"]]:
@@ -73,6 +71,10 @@ def summary_rows(report: Mapping[str, Any]) -> list[Row]:
         row = (whole or rows)[0] if whole or len(rows) == 1 else _mean(rows)
         found.append({**row, "task": task})
     return found
+
+
+def _rank(metric: str) -> tuple[int, str]:
+    return known_first(metric_name(metric), list(METRICS))
 
 
 def _summarised(task: str) -> str:
