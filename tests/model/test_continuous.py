@@ -23,6 +23,7 @@ from seallm.base.sampling import SamplingSettings
 from seallm.model.continuous import ContinuousBatch
 from seallm.model.jobs import Job, Update
 from seallm.model.row_attention import measure_token_bytes
+from seallm.model.row_cache import RowCache
 from seallm.model.rows import TransformersRows
 
 VOCABULARY = 90
@@ -202,6 +203,18 @@ def test_scores_are_those_of_a_plain_forward(model: PreTrainedModel) -> None:
         assert [i for i, _ in score.top] == logs[place].topk(3).indices.tolist()
     (only,) = found[2]
     assert (only.token_id, only.is_last, len(only.prompt_scores or ())) == (None, True, len(prompt) - 1)
+
+
+def test_rows_that_grow_leave_no_memory_behind() -> None:
+    cache = RowCache(1, 2**40, 600)
+    rows = [cache.new_row(200) for _ in range(8)]
+    assert cache.num_tokens <= 1.25 * 8 * 256
+    for row in rows:
+        assert row is not None
+        assert cache.has_room(row, 400)
+    fourth = cache.new_row(600)
+    assert fourth is not None
+    assert cache.num_tokens <= 1.25 * 9 * 600  # not those of 256 tokens besides
 
 
 def test_what_is_kept_is_bounded(model: PreTrainedModel) -> None:
