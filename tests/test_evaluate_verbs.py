@@ -97,11 +97,13 @@ def test_finished_figures_are_used_again(models: Path, tmp_path: Path) -> None:
 def test_missing_data_are_told_and_the_rest_goes_on(models: Path, tmp_path: Path) -> None:
     row = {"question": "Which?", "choices": ["a", "b"], "answer": 0}
     (tmp_path / "quiz.lo.jsonl").write_text(json.dumps(row) + "\n", encoding="utf-8")
-    result = call(models / "plain", "--tasks", "quiz_lo", "xcopa_th", "--data", tmp_path, "--out", tmp_path / "figures")
+    wanted = ["--tasks", "quiz", "xcopa_th", "nusax", "--languages", "lo", "--data", tmp_path]
+    result = call(models / "plain", *wanted, "--out", tmp_path / "figures")
     assert result.exit_code == 0, result.output
+    assert "nusax has no task in lo" in result.output
     found = report(tmp_path / "figures")
     assert {row["task"] for row in found["rows"]} == {"quiz"}
-    assert [entry["task"] for entry in found["missing"]] == ["seallm_xcopa_th"]
+    assert [entry["task"] for entry in found["missing"]] == ["seallm_xcopa_th", "nusax"]
     assert f"git clone --depth 1 https://github.com/cambridgeltl/xcopa {tmp_path}/xcopa" in found["missing"][0]["what"]
     assert found["missing"][0]["what"] in (tmp_path / "figures" / "report.md").read_text(encoding="utf-8")
 

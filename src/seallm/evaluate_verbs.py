@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -182,19 +182,25 @@ def from_hub(name: str) -> Path:
 
 
 def _show(report: dict[str, Any], out: Path, console: "Console") -> None:
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    from seallm.evaluate.figure_table import columns_and_rows, header, notes, table_lines
+    from seallm.evaluate.figure_table import header, missing_lines, notes, summary_rows, table_lines
 
-    names, rows = columns_and_rows(report)
-    table = Table()
+    names = [model["name"] for model in report["models"]]
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     for number, column in enumerate(header(names)):
-        table.add_column(column, justify="right" if number > 2 else "left")
-    for cells in table_lines(rows, names):
-        table.add_row(*cells)
+        justify: Literal["right", "left"] = "right" if number > 2 else "left"
+        table.add_column(column.replace("/", "/\n"), justify=justify, overflow="fold", no_wrap=number > 4)
+    for cells in table_lines(summary_rows(report), names):
+        figures = (cell.replace(" [", "\n[") for cell in cells[5:])  # the interval below its figure: narrow columns
+        table.add_row(*cells[:2], cells[2].replace("_", " "), *cells[3:5], *figures)
     console.print(table)
+    console.print(
+        "Shares in percent, with 95 % intervals; every language and metric is in the report.", highlight=False
+    )
     for note in notes(report):
         console.print(note, highlight=False, soft_wrap=True, markup=False)
-    for what in dict.fromkeys(entry["what"] for entry in report["missing"]):
-        console.print(f"without data: {what}", highlight=False, soft_wrap=True, markup=False)
+    for line in missing_lines(report["missing"]):
+        console.print(f"without data: {line}", highlight=False, soft_wrap=True, markup=False)
     console.print(f"Written to {out / 'report.html'}, report.md and report.json", highlight=False, soft_wrap=True)

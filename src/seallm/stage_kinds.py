@@ -64,7 +64,7 @@ KINDS = (
         "prefer", "seallm.prefer.stage:run", ("model", "instructions"), True, version=4, reads_setting="weaker_models"
     ),
     StageKind("dpo", "seallm.train.dpo:run", ("model", "prefer", "instructions"), version=4),
-    StageKind("evaluate", "seallm.evaluate_stage:run", ("corpus", "vocab", *MODEL_STAGES), version=4),
+    StageKind("evaluate", "seallm.evaluate_stage:run", ("corpus", "vocab", *MODEL_STAGES), version=5),
     StageKind(
         "report",
         "seallm.evaluate.report:run",

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from seallm.evaluate.task_files import benchmarks
 
 Row = dict[str, Any]
+SEA_HELM = "sea-helm/seahelm_tasks"
 SENTENCES = ["One bird sings.", "Two dogs run home.", "Three boats leave.", "It rains.", "We eat rice.", "She reads."]
 
 
@@ -45,7 +46,12 @@ def _exams(data: Path) -> None:
         for name in benchmarks()["global_mmlu"]["languages"].values():
             _parquet(data / f"global_mmlu/{name}/{split}-00000-of-00001.parquet", rows)
         for code in benchmarks()["global_mmlu_lite"]["languages"]:
-            _parquet(data / f"global_mmlu_lite/{code}/{split}-00000-of-00001.parquet", rows)
+            nested = [
+                {"metadata": {"subject": "law"}, "prompts": [{"question": row["question"], **options}]}
+                | {"label": "ကခဂဃ"[n % 4] if code == "my" else row["answer"]}
+                for n, row in enumerate(rows)
+            ]
+            _lines(data / f"{SEA_HELM}/knowledge/global_mmlu_lite/global_mmlu_lite_{code}_{split}.jsonl", nested)
         for subject in ("agronomy", "chinese_history"):
             found = [["", "Question", *"ABCD", "Answer"]]
             found += [[n, f"{split}：{subject} 第{n}题", "甲", "乙", "丙", "丁", "ABCD"[n % 4]] for n in range(5)]
@@ -159,11 +165,14 @@ def _texts(data: Path) -> None:
     for name in benchmarks()["nusax"]["languages"].values():
         rows = [["id", "text", "label"], [1, "Good, really", "positive"], [2, "Bad", "negative"]]
         _csv(data / f"nusax/datasets/sentiment/{name}/test.csv", rows)
-    _lines(data / "wisesight/test.th.jsonl", [{"text": "ดีมาก", "label": "pos"}, {"text": "ราคาเท่าไร", "label": "q"}])
-    _lines(data / "mynews/test.my.jsonl", [{"text": "ဘောလုံး", "label": "Sports"}])
-    pair = {"sentence1": "One.", "sentence2": "Two.", "text_label": "non-paraphrase"}
+    for name, text in (("test", "ดีมาก\t!\nราคาเท่าไร\n"), ("test_label", "pos\nq\n")):
+        _text(data / f"wisesight/kaggle-competition/{name}.txt", text)
+    news = "__label__Sports\tဘောလုံး\n__label__Science&Technology\tလ\n"
+    _text(data / "mynews/data/v1/classification/myNews_v1_classification_test.txt", news)
+    pair = {"prompts": [{"sentence1": "One.", "sentence2": "Two."}], "metadata": {"language": ""}, "label": "A"}
     for code, name in benchmarks()["paraphrase"]["languages"].items():
-        _lines(data / f"{name}/{code}.jsonl", [pair, {**pair, "text_label": "paraphrase"}])
+        rows = [{"id": label, **pair, "text_label": label} for label in ("non-paraphrase", "paraphrase")]
+        _lines(data / f"{SEA_HELM}/nlu/paraphrase_identification/data/{code}_{name}.jsonl", rows)
 
 
 def _requests(data: Path) -> None:
@@ -176,17 +185,18 @@ def _requests(data: Path) -> None:
     )
     for code in benchmarks()["xsafety"]["languages"]:
         _csv(data / f"xsafety/{code}/Insult_n.csv", [["Say it, now"], [' "Shout"']])
+        _csv(data / f"xsafety/{code}/Unfairness_n.csv", [["Women, he said", ""], ["Men", ""]])  # a comma ends its lines
     labels = {"en": "Safe Harmful", "vi": "An toàn,Có hại", "id": "Aman Berbahaya", "th": "ปลอดภัย อันตราย"}
     labels |= {"ms": "Selamat Berbahaya", "my": "ဘေးကင်း အန္တရာယ်ရှိ", "tl": "Maingat Mapahamak"}
-    for part, text, label in (
-        ("general", "prompt_text", "prompt_label"),
-        ("cultural_gen", "prompt_text", "prompt_label"),
-        ("cultural_wild", "local_prompt", "answer"),
+    for part, folder, text, label in (
+        ("general", "general", "prompt_text", "prompt_label"),
+        ("cultural_gen", "cultural_content_generation", "prompt_text", "prompt_label"),
+        ("cultural_wild", "cultural_in_the_wild", "local_prompt", "label"),
     ):
         for code in benchmarks()[f"seasafeguard_{part}"]["languages"]:
             safe, harmful = labels[code].split("," if "," in labels[code] else " ")
-            rows = [{"id": n, text: f"{n}?", label: harmful if n % 3 else safe, "lang": code} for n in range(6)]
-            _lines(data / f"seasafeguard_{part}.{code}.jsonl", rows)
+            rows = [{"prompts": [{text: f"{n}?"}], label: harmful if n % 3 else safe} for n in range(6)]
+            _lines(data / f"{SEA_HELM}/safety/safeguard/{folder}/data/{code}_{folder}.jsonl", rows)
     kinds = [(code, kind) for code in benchmarks()["policy"]["languages"] for kind in ("harmful", "harmless")]
     rows = [{"prompt": f"{k}?", "language": c, "kind": k, "topic": "t", "helplines": ["1323"]} for c, k in kinds]
     _lines(data / "policy.jsonl", rows)
@@ -219,6 +229,11 @@ def _json(path: Path, value: object) -> None:
 def _lines(path: Path, rows: Sequence[Row]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+
+
+def _text(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
 
 
 def _csv(path: Path, rows: Sequence[Sequence[object]]) -> None:

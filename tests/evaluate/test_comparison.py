@@ -53,6 +53,9 @@ def made_up(models: Sequence[str] = MODELS, languages: Sequence[str] = LANGUAGES
         "differences": differences,
         "published": published,
         "prompts_cut": 0,
+        "questions_cut": 0,
+        "chrf++_signature": "nrefs:1|nw:2",
+        "faulty_rows": [{"task": "indommlu_id", "n": 2, "asked": 98, "first": "row 4: 'kunci' is 'X'"}],
         "prompts": [{"task": "m3exam_th", "prompt": "คำถาม: 1+1"}],
         "missing": [{"task": "xlsum_km", "what": "khmer.jsonl does not exist"}],
     }
@@ -111,7 +114,8 @@ def test_the_page_has_every_section() -> None:
     sections = {"radar", "languages", "changes", "curves", "directions", "differences", "results", "settings"}
     assert sections <= set(page.ids())
     text = page.text()
-    for words in ("SeaLLM", "(published)", "beside", "khmer.jsonl does not exist", "FLORES", "mine-step-200"):
+    notes = ("2 of 100 rows are faulty as published", "chrF++ by sacrebleu: nrefs:1|nw:2")
+    for words in ("SeaLLM", "(published)", "beside", "khmer.jsonl does not exist", "FLORES", "mine-step-200", *notes):
         assert words in text
     assert text.count("10 of 10 differences") == 1
     assert comparison_page(made_up()) == comparison_page(made_up())

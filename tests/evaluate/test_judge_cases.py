@@ -104,6 +104,7 @@ def test_safety_says_what_a_good_answer_does() -> None:
         ("It is fine.\nScore: 7", 7.0),
         ("Score: 3 would be too low. **Score: 8.5**", 8.5),
         ("[[6]]", 6.0),
+        ("Score (0-10): 7", 7.0),
         ("9", 9.0),
         (" 10/10", 10.0),
         ("Score: 11", None),
@@ -120,6 +121,7 @@ def test_scores_are_read(text: str, score: float | None) -> None:
     [
         ("Both are good.\nVerdict: B", "B"),
         ("[[a]]", "A"),
+        ("Verdict: Assistant B", "B"),
         ("C", "C"),
         (" **A**", "A"),
         ("A is better", None),

@@ -101,12 +101,15 @@ def test_sea_bench_and_seabench(tmp_path: Path) -> None:
         tmp_path,
         "sea-bench.jsonl",
         {"question_id": 1, "category": "NaturalQA", "lang": "vi", "turns": ["Phở là gì?"], "chatgpt_response": "Món."},
-        {"question_id": 1, "category": "math", "lang": "th", "turns": ["1+1", "+2"], "reference": ["2", "4"]},
+        {"unit_id": "1", "type": "math", "lang": "th", "user_1": "1+1", "user_2": "+2", "reference_1": "2"}
+        | {"reference_2": "4"},
+        {"unit_id": "2", "type": "life", "lang": "th", "user_1": "นอนไม่หลับ", "user_2": "", "reference_1": ""},
     )
-    first, second = read_questions(place)
+    first, second, third = read_questions(place)
     assert first == Question("vi:1", "vi", "natural-question", ("Phở là gì?",))
     assert second == Question("th:1", "th", "math", ("1+1", "+2"), ("2", "4"))
-    assert read_questions(place, languages=["th"]) == [second]
+    assert third == Question("th:2", "th", "life", ("นอนไม่หลับ",))
+    assert read_questions(place, languages=["th"]) == [second, third]
 
 
 def test_mt_bench_and_vicuna(tmp_path: Path) -> None:

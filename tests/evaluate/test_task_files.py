@@ -1,5 +1,6 @@
 """Every benchmark of the table, on rows in its published layout."""
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from lm_eval.api.instance import Instance
 
 from seallm.base.errors import DataError
 from seallm.evaluate.harness import Limits, offline
-from seallm.evaluate.task_data import SameSubject, read
+from seallm.evaluate.task_data import SameSubject, faulty_rows, read
 from seallm.evaluate.task_files import benchmarks, task_configs, words
 from seallm.evaluate.task_loading import Loaded, read_tasks
 from tests.evaluate.published import write_published
@@ -138,6 +139,81 @@ def test_letters_of_other_scripts(tmp_path: Path) -> None:
         (["หนึ่ง", "สอง"], ["A", "B"], 1),
         (["1", "2"], ["A", "B"], 0),
     ]
+
+
+@pytest.mark.parametrize(
+    ("choices", "answer", "letters", "texts", "gold"),
+    [
+        (["๑. หนึ่ง", "๒. สอง"], "๒", ["1", "2"], ["หนึ่ง", "สอง"], 1),
+        (["A．甲", "B．乙"], "B", ["A", "B"], ["甲", "乙"], 1),
+        (["1.5", "2.5", "3.5"], "C", ["A", "B", "C"], ["1.5", "2.5", "3.5"], 2),  # fractions are no labels
+        (
+            ["(1) one", "two", "(3) three"],
+            "3",
+            ["A", "B", "C"],
+            ["(1) one", "two", "(3) three"],
+            2,
+        ),  # one label is lost
+    ],
+)
+def test_labels_as_they_are_printed(
+    tmp_path: Path, choices: list[str], answer: str, letters: list[str], texts: list[str], gold: int
+) -> None:
+    (tmp_path / "rows.jsonl").write_text(json.dumps({"q": "?", "c": choices, "a": answer}), encoding="utf-8")
+    row = read(data=str(tmp_path), **EXAM)["test"][0]  # type: ignore[arg-type]
+    assert (row["letters"], row["choices"], row["gold"]) == (letters, texts, gold)
+
+
+def test_a_column_without_a_name_means_nothing(loaded: Loaded) -> None:
+    task = loaded.tasks["seallm_cmmlu_zh"]
+    assert len(task.eval_docs) == 10  # row 1 of each subject is no example
+    assert {(doc["passage"], doc["id"]) for doc in task.eval_docs} == {("", "")}
+
+
+def test_an_empty_choice_moves_no_other(tmp_path: Path) -> None:
+    (tmp_path / "rows.jsonl").write_text('{"q": "?", "a": "x", "b": "", "c": "z", "d": "", "g": "B"}', encoding="utf-8")
+    columns = {"question": "q", "choices": ["a", "b", "c", "d"], "gold": "g"}
+    with pytest.raises(DataError, match="expected a list of texts"):
+        read(data=str(tmp_path), kind="exam", files=["rows.jsonl"], columns=columns)
+
+
+def test_a_few_faulty_rows_are_left_out_and_counted(tmp_path: Path) -> None:
+    head, row = "subject,level,soal,jawaban,kunci,is_for_fewshot\n", 'Sejarah,SMA,Apa?,"A. satu\nB. dua",{},{}\n'
+    shown = "".join(row.format("A", 1) for _ in range(3))
+    asked = "".join(row.format("B", 0) for _ in range(1_200))
+    path = tmp_path / "indommlu/IndoMMLU.csv"
+    path.parent.mkdir()
+    path.write_text(head + shown + asked + row.format("C", 0), encoding="utf-8")
+    with offline():
+        task = read_tasks(["indommlu_id"], [], tmp_path, None, None).tasks["seallm_indommlu_id"]
+        path.write_text(head + shown + asked + row.format("C", 0) * 3, encoding="utf-8")
+        refused = read_tasks(["indommlu_id"], [], tmp_path, None, None).missing
+    assert len(task.eval_docs) == 1_200
+    assert len(list(task.fewshot_docs())) == 3
+    found = faulty_rows({"seallm_indommlu_id": task})
+    assert [(row["task"], row["n"], row["asked"]) for row in found] == [("seallm_indommlu_id", 1, 1_200)]
+    assert "'kunci' is 'C'; expected one of A, B" in found[0]["first"]
+    assert "'kunci' is 'C'" in str(refused["seallm_indommlu_id"])
+
+
+def test_files_side_by_side_have_as_many_lines(tmp_path: Path) -> None:
+    write_published(tmp_path)
+    path = tmp_path / "wisesight/kaggle-competition/test_label.txt"
+    path.write_text("pos\n", encoding="utf-8")
+    with offline():
+        found = read_tasks(["wisesight"], [], tmp_path, None, None).missing
+    assert str(found["seallm_wisesight_th"]) == f"{path} has 1 lines; expected one for each of the 2 rows beside it"
+
+
+def test_flores_plus_has_other_names(tmp_path: Path) -> None:
+    for split in ("dev", "devtest"):
+        for name in ("cmn_Hans", "fil_Latn"):
+            path = tmp_path / f"flores_plus/{split}/{name}.jsonl"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text("".join(f'{{"text": "{split} {name} {n}"}}\n' for n in range(5)), encoding="utf-8")
+    with offline():
+        task = read_tasks(["flores_tl_zh"], [], tmp_path, None, None).tasks["seallm_flores_tl_zh"]
+    assert task.eval_docs[0]["source"] == "devtest fil_Latn 0"
 
 
 EXAM = {"kind": "exam", "columns": {"question": "q", "choices": "c", "gold": "a"}, "files": ["rows.jsonl"]}

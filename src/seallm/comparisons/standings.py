@@ -1,6 +1,7 @@
 """Outcomes in, a league table out: win rates and Bradley-Terry strengths with intervals clustered by question.
 
-All figures of a table come from the same resamples of questions, so that they fit each other.
+All figures of a table come from the same resamples of questions, so that they fit each other. Where every question said
+the same of a model, resampling shows nothing of what other questions might say: its win rate has Wilson's interval.
 """
 
 import math
@@ -93,7 +94,7 @@ def standings(
             model,
             round(played[:, at].sum()),
             int((played[:, at] > 0).sum()),
-            _of_share(estimates[at], int((played[:, at] > 0).sum())),
+            _widened(estimates[at], int((played[:, at] > 0).sum())),
             float(ties[at] / played[:, at].sum()),
             estimates[num_models + at],
         )
@@ -102,11 +103,11 @@ def standings(
     return sorted(found, key=lambda standing: (-standing.strength.value, standing.model))
 
 
-def _of_share(estimate: Estimate, questions: int) -> Estimate:
-    """Wilson's interval over the questions where resampling them can say nothing: one question, or all won or lost."""
-    if questions > 1 and 0 < estimate.value < 1:
-        return estimate
-    return Estimate(estimate.value, *wilson(estimate.value * questions, questions))
+def _widened(rate: Estimate, questions: int) -> Estimate:
+    """Wilson's interval over questions where all said the same: drawn again, they would leave no interval at all."""
+    if rate.low < rate.high:
+        return rate
+    return Estimate(rate.value, *wilson(rate.value * questions, questions))
 
 
 def _win_rates(wins: Array) -> Array:
@@ -152,5 +153,5 @@ def _meeting(games: Games, i: int, j: int, seed: int, resamples: int) -> HeadToH
         round(won - ties / 2),
         round(ties),
         round(lost - ties / 2),
-        _of_share(Estimate(won / (won + lost), float(low), float(high)), len(totals)),
+        _widened(Estimate(won / (won + lost), float(low), float(high)), len(totals)),
     )

@@ -29,6 +29,7 @@ from seallm.evaluate.safety_answers import Answered, answered, is_safety
 from seallm.evaluate.safety_judge import Ask, judge_answers, judge_summary, judged_rows
 from seallm.evaluate.safety_plot import draw_safety
 from seallm.evaluate.subjects import Part, Subject, model_figures, write_submissions
+from seallm.evaluate.task_data import faulty_rows
 
 PROMPT_CHARACTERS = 1_500  # of the prompts that a report shows
 
@@ -81,6 +82,7 @@ def evaluate_models(work: Work, *, extras: Extras = Extras(), processes: int = 1
             "models": [_about(subject, done) for subject, done in found],
             **_figures(found, prepared.tasks, published),
             "missing": prepared.missing,
+            "faulty_rows": faulty_rows(prepared.tasks),
             "prompts": _first_prompts(prepared.tasks, extras.show_prompts),
         }
         _add_safety(report, _answered(found, prepared.tasks), extras)

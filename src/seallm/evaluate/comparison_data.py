@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from seallm.evaluate.page_engine import DIRECTION
 from seallm.evaluate.report_data import Figures, in_order
 from seallm.evaluate.report_results import (
     ALL,
@@ -23,7 +24,6 @@ from seallm.languages import known_languages
 
 BASE_LANGUAGE = "en"
 MEAN = "mean"
-_DIRECTION = re.compile(r"(?P<name>.+)_(?P<way>from|to)_(?P<code>[a-z]{2,3})")
 _STEP = re.compile(r"(?P<stem>.*?)[-_ /@]?(?:step|checkpoint|ckpt)?[-_ ]?(?P<step>\d+)")
 
 
@@ -39,7 +39,7 @@ def comparison_figures(report: Mapping[str, Any]) -> Figures:
     models = list(dict.fromkeys([*own, *(row["model"] for row in rows)]))
     languages = in_order({row["language"] for row in rows} - {ALL}, [BASE_LANGUAGE, *known_languages()])
     tasks = list(dict.fromkeys(row["task"] for row in rows))
-    between = {task for task in tasks if (way := _DIRECTION.fullmatch(task)) and way["code"] != BASE_LANGUAGE}
+    between = {task for task in tasks if (way := DIRECTION.fullmatch(task)) and way["code"] != BASE_LANGUAGE}
     results = task_figures([row for row in rows if row["task"] not in between], tasks, languages, models)
     radar = radar_figures(results, languages, own)
     return {
@@ -51,7 +51,7 @@ def comparison_figures(report: Mapping[str, Any]) -> Figures:
         "means": [_plain(row) for row in report["published"] if row["language"] == MEAN],
         "changes": change_points(report["differences"], results),
         "curves": learning_curves(own, results),
-        "safety": safety_figures(rows, languages),
+        "safety": safety_figures(rows, languages, models),
         "directions": directions([row for row in rows if row["model"] in own], own),
         "between": task_figures([row for row in rows if row["task"] in between], tasks, languages, models),
     }
@@ -73,7 +73,7 @@ def change_points(differences: Sequence[Mapping[str, Any]], results: Sequence[Fi
     of_models: dict[str, dict[bool, list[Figures]]] = {}
     for row in differences:
         whole = primary.get((row["task"], metric_name(row["metric"])))
-        if whole and row["language"] != ALL and not _DIRECTION.fullmatch(row["task"]):
+        if whole and row["language"] != ALL and not DIRECTION.fullmatch(row["task"]):
             change = {key: row[key] / whole for key in ("value", "low", "high")} | {"n": row["n"]}
             is_base = row["language"] == BASE_LANGUAGE
             of_models.setdefault(row["model"], {}).setdefault(is_base, []).append(change)
@@ -147,7 +147,7 @@ def directions(rows: Sequence[Figures], own: Sequence[str]) -> list[Figures]:
     """
     tables: dict[tuple[str, str], dict[str, Figures]] = {}
     for row in rows:
-        match = _DIRECTION.fullmatch(row["task"])
+        match = DIRECTION.fullmatch(row["task"])
         if match is None or row["language"] == ALL or row["value"] is None:
             continue
         ends = (match["code"], row["language"]) if match["way"] == "from" else (row["language"], match["code"])
@@ -165,13 +165,10 @@ def directions(rows: Sequence[Figures], own: Sequence[str]) -> list[Figures]:
 
 
 def certain(differences: Sequence[Mapping[str, Any]]) -> list[Figures]:
-    """Differences whose 95 % interval leaves out 0, in the unit of their metric."""
-    return [
-        {
-            **_plain(row),
-            "against": row["against"],
-            "unit": describe_metric(metric_name(row["metric"]), [row["value"]]).unit,
-        }
-        for row in differences
-        if row["low"] > 0 or row["high"] < 0
-    ]
+    """Differences whose 95 % interval leaves out 0, with the name of their metric and its unit."""
+    found = []
+    for row in differences:
+        if row["low"] > 0 or row["high"] < 0:
+            metric = describe_metric(metric_name(row["metric"]), [row["value"]])
+            found.append({**_plain(row), "against": row["against"], "unit": metric.unit, "title": metric.title})
+    return found

@@ -5,6 +5,7 @@ from typing import Any
 
 from seallm.evaluate import report_charts
 from seallm.evaluate.comparison_data import BASE_LANGUAGE, certain, comparison_figures
+from seallm.evaluate.figure_table import missing_lines, notes
 from seallm.evaluate.page_engine import page_engine, render_page
 from seallm.evaluate.report_headline import language_name
 from seallm.evaluate.report_plots import numbered_keys
@@ -13,6 +14,7 @@ from seallm.languages import known_languages
 
 CHARTS = ("bars", "plane", "curve", "heat_map")
 KEYED = ("bars", "plane")  # charts that need models' colours
+SHOWN_DIFFERENCES = 20  # more are folded
 SECTIONS = (
     ("radar", "Overview"),
     ("languages", "By language"),
@@ -52,6 +54,9 @@ def comparison_page(report: Mapping[str, Any]) -> str:
         f=figures,
         sections=[(key, title) for key, title in SECTIONS if present[key]],
         certain=differences,
+        shown_differences=SHOWN_DIFFERENCES,
+        notes=notes(found),
+        missing=missing_lines(found["missing"]),
         sources=list(dict.fromkeys(row["source"] for row in found["published"] if row.get("source"))),
         settings=toml_text(found["settings"]),
     )

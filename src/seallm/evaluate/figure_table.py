@@ -1,19 +1,27 @@
 """A report's rows in, tables that people read out: one line a task, language and metric, one column a model."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from seallm.evaluate.report_results import describe_metric
+from seallm.evaluate.page_engine import DIRECTION, TASKS, task_title
+from seallm.evaluate.report_results import ALL, METRICS, describe_metric, known_first, metric_name
+from seallm.evaluate.report_text import decimals_of
+from seallm.evaluate.task_files import ENGLISH, PREFIX, words
 
 Row = Mapping[str, Any]
+_LANGUAGES = re.compile(rf"(?:_(?:{'|'.join(words())})){{1,2}}$")
 SHARES_AS_PERCENT = 100.0
 
 
 def figure_text(row: Row) -> str:
     """Value and 95 % interval: shares in percent, chrF++ and the like as they are."""
-    scale = SHARES_AS_PERCENT if describe_metric(row["metric"], [row["value"], row["high"]]).unit == "share" else 1.0
-    value, low, high = (None if row[key] is None else row[key] * scale for key in ("value", "low", "high"))
-    return f"{value:.1f}" if low is None or high is None else f"{value:.1f} [{low:.1f}, {high:.1f}]"
+    unit = describe_metric(row["metric"], [row["value"], row["high"]]).unit
+    scale, decimals = SHARES_AS_PERCENT if unit == "share" else 1.0, decimals_of(unit, row["value"])
+    value, low, high = (
+        "" if row[key] is None else f"{row[key] * scale:.{decimals}f}" for key in ("value", "low", "high")
+    )
+    return f"{value} [{low}, {high}]" if low and high else value
 
 
 def table_lines(rows: Sequence[Row], models: Sequence[str]) -> list[list[str]]:
@@ -44,6 +52,60 @@ def columns_and_rows(report: Mapping[str, Any]) -> tuple[list[str], list[Row]]:
     return list(dict.fromkeys([*(m["name"] for m in report["models"]), *(row["model"] for row in rows)])), rows
 
 
+def summary_rows(report: Mapping[str, Any]) -> list[Row]:
+    """Of each task of our models the metric that counts most, for all languages as one, in words.
+
+    Where a metric does not pool, its unweighted mean over languages or directions, without interval.
+    """
+    of_tasks: dict[str, list[str]] = {}
+    for row in report["rows"]:
+        of_tasks.setdefault(row["task"], []).append(row["metric"])
+    first = {task: min(metrics, key=_rank) for task, metrics in of_tasks.items()}
+    groups: dict[tuple[str, str], list[Row]] = {}
+    for row in report["rows"]:
+        if row["metric"] == first[row["task"]]:
+            groups.setdefault((_summarised(row["task"]), row["model"]), []).append(row)
+    found: list[Row] = []
+    for (task, _), rows in groups.items():
+        whole = [row for row in rows if row["language"] == ALL]
+        row = (whole or rows)[0] if whole or len(rows) == 1 else _mean(rows)
+        found.append({**row, "task": task})
+    return found
+
+
+def _rank(metric: str) -> tuple[int, str]:
+    return known_first(metric_name(metric), list(METRICS))
+
+
+def _summarised(task: str) -> str:
+    """How a summary names a task; directions between other languages than English are one."""
+    direction = DIRECTION.fullmatch(task)
+    is_between = direction is not None and direction["code"] != ENGLISH and direction["name"] in TASKS
+    return f"{TASKS[direction['name']]} between others" if direction and is_between else task_title(task)
+
+
+def _mean(rows: Sequence[Row]) -> Row:
+    value, n = sum(row["value"] for row in rows) / len(rows), sum(row["n"] or 0 for row in rows)
+    return {**rows[0], "language": f"mean of {len(rows)}", "value": value, "n": n, "low": None, "high": None}
+
+
+def missing_lines(missing: Sequence[Row]) -> list[str]:
+    """What has no data, a line each benchmark with its languages and how the first is fetched."""
+    groups: dict[str, dict[str, str]] = {}
+    for entry in missing:
+        name = entry["task"].removeprefix(PREFIX)
+        found = _LANGUAGES.search(name.removesuffix("_harmless"))
+        family, codes = (name[: found.start()], found[0].strip("_").replace("_", "-")) if found else (name, "")
+        groups.setdefault(family, {}).setdefault(codes, entry["what"])
+    lines = []
+    for family, of_codes in groups.items():
+        first = next(iter(of_codes.values()))
+        commands = {what.partition(". Fetch it: ")[2] for what in of_codes.values()}
+        more = "" if len(commands) == 1 else " - and in the same way for each language"
+        lines.append(first if len(of_codes) == 1 else f"{family} ({', '.join(of_codes)}): {first}{more}")
+    return list(dict.fromkeys(lines))
+
+
 def markdown(report: Mapping[str, Any]) -> str:
     """The report as Markdown: figures, then what is missing."""
     models, rows = columns_and_rows(report)
@@ -57,7 +119,7 @@ def markdown(report: Mapping[str, Any]) -> str:
     lines += [line for note in notes(report) for line in ("", note)]
     if report["missing"]:
         lines += ["", "## Without data", ""]
-        lines += [f"- {what}" for what in dict.fromkeys(entry["what"] for entry in report["missing"])]
+        lines += [f"- {line}" for line in missing_lines(report["missing"])]
     return "\n".join(lines) + "\n"
 
 
@@ -68,6 +130,11 @@ def notes(report: Mapping[str, Any]) -> list[str]:
         found.append(f"{report['prompts_cut']:,} prompts were too long for a model and lost their beginning.")
     if report["questions_cut"]:
         found.append(f"Of {report['questions_cut']:,} of them a part of the question itself: such answers say little.")
+    for row in report["faulty_rows"]:
+        of = row["n"] + row["asked"]
+        found.append(
+            f"{row['task']}: {row['n']:,} of {of:,} rows are faulty as published and left out, as {row['first']}."
+        )
     for model in report["models"]:
         if model["choices_by"] == "letter":
             found.append(

@@ -21,8 +21,10 @@ SCORES = tuple(str(score) for score in range(11))
 VERDICTS = ("A", "B", "C")
 BEST_SCORE = 10
 _OPEN, _CLOSE = "<<<", ">>>"
-_SCORE = re.compile(r"(?:score|rating)\W{0,6}(\d+(?:\.\d+)?)|\[\[(\d+(?:\.\d+)?)\]\]", re.IGNORECASE)
-_VERDICT = re.compile(r"verdict\W{0,6}([ABC])\b|\[\[([ABC])\]\]", re.IGNORECASE)
+_NUMBER = r"(\d+(?:\.\d+)?)"
+# `Score (0-10): 7` is a 7: what stands in brackets after the word is its scale
+_SCORE = re.compile(rf"(?:score|rating)(?:\s*\([^)\n]*\))?\W{{0,6}}{_NUMBER}|\[\[{_NUMBER}\]\]", re.IGNORECASE)
+_VERDICT = re.compile(r"verdict\W{0,6}(?:assistant\s+)?([ABC])\b|\[\[([ABC])\]\]", re.IGNORECASE)
 
 
 @functools.cache

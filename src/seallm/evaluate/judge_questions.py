@@ -3,12 +3,13 @@
 Layouts are told apart by what their rows hold, JSON or JSON lines:
 
     own and Sea-bench     question_id, category, lang or language, turns; Sea-bench's chatgpt_response is an answer
-    SeaBench (2025)       the same with reference, an answer for each turn
+    SeaBench (2025)       unit_id, type, lang, user_1, user_2, and a right answer to each, reference_1, reference_2
     MT-bench              question_id, category, turns; no language; answers that are right lie in a file of their own
     Vicuna-80             question_id, category, text; no language
 
 A row without a language gets it from the file's name (`questions.th.jsonl`, `th.jsonl`), else from the caller. The
-layouts of MT-bench and Vicuna-80 were read from their files; Sea-bench and SeaBench from their descriptions.
+layouts of MT-bench and Vicuna-80 were read from their files, SeaBench's from its authors' program, Sea-bench's from its
+description.
 """
 
 import json
@@ -26,6 +27,7 @@ from seallm.languages import known_languages
 STARTER = "starter"
 CATEGORIES = ("task-solving", "math-reasoning", "general-instruction", "natural-question", "safety")
 SAFETY = "safety"
+OTHER_CATEGORY = "general-instruction"  # of a row that names none
 EXPECTATIONS = ("decline", "care", "help")
 _OTHER_NAMES = {"NaturalQA": "natural-question", "naturalqa": "natural-question"}  # Sea-bench's own
 Row = Mapping[str, Any]
@@ -153,7 +155,18 @@ def row_language(row: Row, default: str | None) -> str | None:
     return named if isinstance(named, str) else default
 
 
+def _of_seabench(row: Row) -> Row:
+    """A row of SeaBench in the layout of the others; any other row as it is."""
+    turns = [row[f"user_{n}"] for n in range(1, len(row)) if row.get(f"user_{n}")]
+    if not turns:
+        return row
+    right = [row.get(f"reference_{n}") or "" for n in range(1, len(turns) + 1)]
+    about = {"question_id": row.get("unit_id"), "category": row.get("type", OTHER_CATEGORY), "lang": row.get("lang")}
+    return {**about, "turns": turns, "reference": right if all(right) else []}
+
+
 def _question(row: Row, where: str, default: str | None) -> Question:
+    row = _of_seabench(row)
     code = row_language(row, default)
     turns = row.get("turns", row.get("text", row.get("question")))
     turns = [turns] if isinstance(turns, str) else turns
@@ -170,7 +183,7 @@ def _question(row: Row, where: str, default: str | None) -> Question:
     expects = row.get("expects")
     if expects is not None and expects not in EXPECTATIONS:
         raise DataError(f"{where}: expects is {expects!r}; expected one of {', '.join(EXPECTATIONS)}")
-    category = str(row.get("category", "general-instruction"))
+    category = str(row.get("category", OTHER_CATEGORY))
     right = row.get("reference", row.get("references")) or ()
     right = (right,) if isinstance(right, str) else tuple(str(text) for text in right)
     return Question(question_key(row, code), code, _OTHER_NAMES.get(category, category), tuple(turns), right, expects)

@@ -6,7 +6,7 @@ Every row comes with the place it stands at, so that a message can name it.
 import csv
 import io
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,15 +44,18 @@ def raw_rows(path: Path, header: Sequence[str] = ()) -> Iterator[tuple[str, Row]
     """(place, row) of each row of a file; what a layout nests is flattened.
 
     Args:
-        path: the file; its ending says its layout.
-        header: names of the columns of a TSV or CSV file that has none.
+        path: the file; its ending says its layout. A `.txt` file with one column has a text a line, with several it is
+            TSV; a header must be given.
+        header: names of the columns of a file that has none.
 
     Raises:
         DataError: the file is not what its ending says, or a row is broken.
     """
     readers = {".jsonl": _json_lines, ".json": _json, ".csv": _csv, ".parquet": _parquet}
-    if path.suffix == ".tsv" or (path.suffix == ".csv" and header):
-        rows = _separated(path, "\t" if path.suffix == ".tsv" else ",", header)
+    if path.suffix == ".txt" and len(header) == 1:
+        rows = _text_lines(path, header[0])
+    elif path.suffix == ".tsv" or (path.suffix in (".csv", ".txt") and header):
+        rows = _separated(path, "," if path.suffix == ".csv" else "\t", header)
     elif path.suffix in readers:
         rows = readers[path.suffix](path)
     else:
@@ -68,11 +71,39 @@ def _file_subject(path: Path) -> str:
     return stem
 
 
+def beside(rows: Iterator[tuple[str, Row]], columns: Mapping[str, Path]) -> Iterator[tuple[str, Row]]:
+    """Rows of a file with columns of others that have a line for each of its rows.
+
+    Raises:
+        DataError: another file has more or fewer lines.
+    """
+    found = list(rows)
+    for name, path in columns.items():
+        lines = read_sentences(path)
+        if len(lines) != len(found):
+            raise DataError(f"{path} has {len(lines)} lines; expected one for each of the {len(found)} rows beside it")
+        found = [(where, {**row, name: line}) for (where, row), line in zip(found, lines, strict=True)]
+    yield from found
+
+
+def _text_lines(path: Path, column: str) -> Iterator[tuple[str, Row]]:
+    for number, line in enumerate(read_sentences(path), 1):
+        yield f"{path}:{number}", {column: line}
+
+
 def _json_lines(path: Path) -> Iterator[tuple[str, Row]]:
     for number, row in read_json_lines(path):
         if isinstance(row, DataError):
             raise row
-        yield f"{path}:{number}", row
+        yield f"{path}:{number}", _flat(row)
+
+
+def _flat(row: Row) -> Row:
+    """A row of SEA-HELM, whose texts lie in the one entry of `prompts` and whose subject lies in `metadata`, as one."""
+    prompts, about = row.get("prompts"), row.get("metadata")
+    if not (isinstance(prompts, list) and len(prompts) == 1 and isinstance(prompts[0], dict)):
+        return row
+    return {**(about if isinstance(about, dict) else {}), **row, **prompts[0]}
 
 
 def _json(path: Path) -> Iterator[tuple[str, Row]]:
@@ -115,6 +146,8 @@ def _separated(path: Path, separator: str, header: Sequence[str]) -> Iterator[tu
     )
     names = list(header) or next(lines, [])
     for number, cells in enumerate(lines, 1 if header else 2):
+        if not any(cells[len(names) :]):  # some programs end every line with a separator
+            cells = cells[: len(names)]
         if len(cells) != len(names):
             raise DataError(f"{path}:{number}: {len(cells)} columns; expected {len(names)}: {', '.join(names)}")
         yield f"{path}:{number}", dict(zip(names, cells, strict=True))

@@ -13,6 +13,7 @@ from seallm.base.errors import DataError, RecipeError
 from seallm.base.files import fingerprint
 from seallm.base.runtime import Runtime, own_place, progress, seed_everything
 from seallm.evaluate.candidates import Candidate
+from seallm.evaluate.figure_table import missing_lines
 from seallm.evaluate.harness import Limits, Tasks, offline
 from seallm.evaluate.parallel_text import cost_rows, parallel_rows, read_parallel
 from seallm.evaluate.subjects import Bar, Measurement, Part, Subject, measure, task_measurements
@@ -77,7 +78,8 @@ def prepare(work: Work) -> Prepared:
     folders = [Path(folder) for folder in settings.task_folders]
     data, longest = Path(settings.data), settings.max_answer_tokens
     loaded = read_tasks(settings.tasks, folders, data, work.languages, settings.shots, max_answer_tokens=longest)
-    missing = [{"task": task, "what": str(error)} for task, error in loaded.missing.items()]
+    left_out = {**loaded.missing, **loaded.foreign}
+    missing = [{"task": task, "what": str(error)} for task, error in left_out.items()]
     limits = Limits(settings.limit, settings.generation_limit or settings.limit)
     measurements, keys = task_measurements(loaded.tasks, limits), _task_keys(loaded.tasks, limits)
     if settings.parallel is not None:
@@ -92,7 +94,7 @@ def prepare(work: Work) -> Prepared:
         measurements["text"] = Measurement(count, lambda of: text_rows(of.engine, texts, SEED), needs_tokens=True)
         keys["text"] = fingerprint([texts, SEED])
     if not measurements:
-        raise DataError("; ".join(dict.fromkeys(entry["what"] for entry in missing)))
+        raise DataError("; ".join(missing_lines(missing)))
     for candidate in work.candidates:
         hidden = [name for name, m in measurements.items() if m.needs_tokens and not candidate.sees_tokens]
         missing += [

@@ -7,6 +7,7 @@ script and style by their hashes stops whatever would slip through.
 import base64
 import functools
 import hashlib
+import re
 from collections.abc import Callable, Iterable, Sequence
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -22,29 +23,39 @@ from seallm.languages import known_languages, load_language
 TASKS = {
     "belebele": "Belebele, reading",
     "cmmlu": "CMMLU",
-    "flores_from_en": "FLORES from English",
-    "flores_to_en": "FLORES into English",
+    "flores": "FLORES",
     "global_mmlu": "Global-MMLU",
     "global_mmlu_lite": "Global-MMLU-Lite",
     "gsm8k": "GSM8K, sums",
+    "gsm8k_translated": "GSM8K translated, sums",
+    "iapp": "iapp, reading",
     "indommlu": "IndoMMLU",
+    "indoqa": "IndoQA, reading",
     "m3exam": "M3Exam",
-    "m3exam_text": "M3Exam, without letters",
     "mgsm": "MGSM, sums",
     "mmlu": "MMLU",
-    "ntrex_from_en": "NTREX from English",
-    "ntrex_to_en": "NTREX into English",
+    "multijail": "MultiJail",
+    "mynews": "myNews, topics",
+    "ntrex": "NTREX",
     "nusax": "NusaX, sentiment",
     "parallel": "Parallel sentences",
+    "paraphrase": "Paraphrase pairs",
+    "policy": "Policy pack",
     "quiz": "Knowledge quiz",
+    "seasafeguard_cultural_gen": "SEA-SafeguardBench, cultural content",
+    "seasafeguard_cultural_wild": "SEA-SafeguardBench, cultural in the wild",
+    "seasafeguard_general": "SEA-SafeguardBench, general",
     "sib200": "SIB-200, topics",
     "thaiexam": "ThaiExam",
     "tydiqa": "TyDiQA, reading",
     "vmlu": "VMLU",
+    "wisesight": "Wisesight, sentiment",
     "xcopa": "XCOPA, cause or effect",
     "xlsum": "XL-Sum, summaries",
     "xquad": "XQuAD, reading",
+    "xsafety": "XSafety",
 }
+DIRECTION = re.compile(r"(?P<name>.+)_(?P<way>from|to)_(?P<code>[a-z]{2,3})")
 LANGUAGE_COLOURS = 9  # beside the base language's
 
 
@@ -109,7 +120,14 @@ def native_name(code: str) -> str:
 
 
 def task_title(task: str) -> str:
-    """A task's name for readers."""
+    """A task's name for readers: `m3exam_text` -> `M3Exam, without letters`, `ntrex_from_km` -> `NTREX from Khmer`."""
+    direction = DIRECTION.fullmatch(task)
+    if direction and direction["name"] in TASKS:
+        way = {"from": "from", "to": "into"}[direction["way"]]
+        return f"{TASKS[direction['name']]} {way} {language_name(direction['code'])}"
+    exam = task.removesuffix("_text")
+    if exam != task and exam in TASKS:
+        return f"{TASKS[exam].split(',')[0]}, without letters"
     return TASKS.get(task) or report_text.label(task)
 
 

@@ -41,7 +41,7 @@ METRICS = {
     "bits_per_byte": Metric("bits per byte", "bits", None, higher_is_better=False),
     "tokens_relative_to_english": Metric("tokens for the same meaning, relative to English", "ratio", None, False),
     "tokens_a_sentence": Metric("tokens of a sentence of the same meaning", "number", None, False),
-    "seconds_to_write": Metric("seconds to write a sentence of the same meaning", "number", None, False),
+    "seconds_to_write": Metric("seconds to write a sentence of the same meaning", "seconds", None, False),
     "refusal": Metric("harmful prompts refused", "share", 1.0),
     "unsafe": Metric("harmful prompts answered", "share", 1.0, higher_is_better=False),
     "over_refusal": Metric("harmless prompts refused", "share", 1.0, higher_is_better=False),
@@ -133,7 +133,7 @@ def task_figures(
             grouped.setdefault((row["task"], row["metric"]), []).append(row)
     names = in_order({task for task, _ in grouped}, tasks)
     metrics = list(METRICS)
-    order = sorted(grouped, key=lambda k: (names.index(k[0]), *_known_first(k[1], metrics)))
+    order = sorted(grouped, key=lambda k: (names.index(k[0]), *known_first(k[1], metrics)))
     seen: set[str] = set()
     figures = []
     for task, name in order:
@@ -142,7 +142,8 @@ def task_figures(
     return figures
 
 
-def _known_first(name: str, order: Sequence[str]) -> tuple[int, str]:
+def known_first(name: str, order: Sequence[str]) -> tuple[int, str]:
+    """Sorts what stands in an order before what does not."""
     return (order.index(name.lower()) if name.lower() in order else len(order), name)
 
 
@@ -215,12 +216,14 @@ def _radar(cells: Sequence[tuple[Any, ...]], key: int, models: Sequence[str]) ->
     return axes
 
 
-def safety_figures(rows: Sequence[Figures], languages: Sequence[str]) -> Figures | None:
-    """Refusal of harmful against refusal of harmless prompts, by model and by language."""
+def safety_figures(
+    rows: Sequence[Figures], languages: Sequence[str], order: Sequence[str] = TRAINING_STAGES
+) -> Figures | None:
+    """Refusal of harmful against refusal of harmless prompts, by model (in `order`) and by language."""
     mine = [r for r in rows if r["metric"] in SAFETY_METRICS]
     if not mine:
         return None
-    models = in_order({r["model"] for r in mine}, TRAINING_STAGES)
+    models = in_order({r["model"] for r in mine}, order)
     return {
         "models": [{"model": m, **_refusals([r for r in mine if r["model"] == m])} for m in models],
         "languages": [

@@ -11,7 +11,8 @@ import unicodedata
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-WORDS = ("byte_size", "change", "count", "label", "plural", "quantity", "signed_share", "span")  # for the templates
+# for the templates
+WORDS = ("byte_size", "change", "count", "label", "plural", "quantity", "signed", "signed_share", "span")
 NOTHING = "–"
 EXCERPT_CHARACTERS = 180
 _KHMER_SUBSCRIPT, _MYANMAR_STACKER = "\u17d2", "\u1039"  # the letter after them is drawn below the one before
@@ -41,14 +42,25 @@ def quantity(value: float | None, unit: str, *, digits: int | None = None) -> st
     """One figure in its unit: a share as per cent, a ratio with a cross, bits with three decimals."""
     if value is None:
         return NOTHING
-    match unit:
-        case "share":
-            return f"{_minus(100 * value, 1 if digits is None else digits)}\u202f%"
-        case "ratio":
-            return f"{_minus(value, 2 if digits is None else digits)}×"
-        case "bits":
-            return _minus(value, 3 if digits is None else digits)
-    return _minus(value, 1 if digits is None else digits)
+    decimals = decimals_of(unit, value) if digits is None else digits
+    if unit == "share":
+        return f"{_minus(100 * value, decimals)}\u202f%"
+    return _minus(value, decimals) + ("×" if unit == "ratio" else "")
+
+
+def decimals_of(unit: str, value: float) -> int:
+    """How many decimals a figure has in its unit; short times have more."""
+    if unit == "seconds":
+        return 3 if abs(value) < 0.1 else 2 if abs(value) < 10 else 1
+    return {"ratio": 2, "bits": 3}.get(unit, 1)
+
+
+def signed(value: float | None, unit: str) -> str:
+    """A difference with its sign: `+1.8 %`, `+0.8`."""
+    if value is None or unit == "share":
+        return signed_share(value)
+    text = quantity(value, unit)
+    return text if text.startswith("−") else f"+{text}"
 
 
 def span(low: float | None, high: float | None, unit: str, *, digits: int | None = None) -> str:

@@ -168,12 +168,13 @@ def _point(point: Figures, label_y: float, key: str) -> Markup:
 
 
 def _apart(places: Sequence[float], least: float = 14.0) -> list[float]:
-    """Places of labels, moved down where two would overlap."""
+    """Places of labels, moved down where two would overlap, and all of them up where the last would leave the map."""
     found = list(places)
     below = -least
     for number in sorted(range(len(places)), key=lambda k: places[k]):
         found[number] = below = max(places[number], below + least)
-    return found
+    too_low = max(0.0, below - (SIDE - least / 2))
+    return [place - too_low for place in found]
 
 
 def _x(share: float) -> float:

@@ -25,6 +25,7 @@ from seallm.evaluate.subjects import (
     task_measurements,
     write_submissions,
 )
+from seallm.evaluate.task_data import faulty_rows
 from seallm.evaluate.task_loading import load_tasks
 from seallm.policies.loading import load_policy
 from seallm.recipe import Evaluate
@@ -69,6 +70,7 @@ def run(settings: Evaluate, context: StageContext) -> None:
     write_json(context.out / "samples.json", samples)
     context.counts["figures"] = len(rows)
     context.counts["tasks_without_data"] = missing
+    context.counts["faulty_rows"] = {row["task"]: row["n"] for row in faulty_rows(tasks)}
     context.counts.update(cut)
 
 

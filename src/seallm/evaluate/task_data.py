@@ -5,7 +5,9 @@ reach a network, and a broken row is named by file and line before any model is 
 in silence: one bad row stops the task, because a figure on fewer rows would no longer be the benchmark's.
 
 All rows are one split. `role` says which are asked and which are only shown as examples; where a benchmark has no
-examples of its own, those of a question are other rows of the same file.
+examples of its own, those of a question are other rows of the same file. Some benchmarks are published with a few rows
+without a question, or whose right answer is none of their choices; they have the role `faulty`, are not asked, and are
+counted.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -16,11 +18,12 @@ from lm_eval.api.samplers import ContextSampler
 
 from seallm.base.errors import DataError
 from seallm.evaluate import task_rows
-from seallm.evaluate.layouts import MissingDataError, find_files, raw_rows, read_sentences
+from seallm.evaluate.layouts import MissingDataError, beside, find_files, raw_rows, read_sentences
 from seallm.evaluate.task_rows import Layout
 
 Row = dict[str, Any]
 SPLIT = "test"
+FAULTY = "faulty"
 PARSERS: dict[str, Callable[[Row, str, Layout], Row]] = {
     "quiz": task_rows.quiz,
     "xcopa": task_rows.xcopa,
@@ -67,28 +70,52 @@ def read(
         shown = _pairs(folder, shot_files, others["source"], others["target"], fetch) if shot_files and shots else []
     elif kind in PARSERS:
         layout = Layout.of(language, others)
-        asked = _parsed(find_files(folder, files, fetch), kind, layout)
-        shown = _parsed(find_files(folder, shot_files, fetch), kind, layout) if shot_files and shots else []
+        asked = _parsed(folder, find_files(folder, files, fetch), kind, layout)
+        shown = _parsed(folder, find_files(folder, shot_files, fetch), kind, layout) if shot_files and shots else []
     else:
         raise DataError(f"kind {kind!r} of a task is unknown; expected {', '.join([*PARSERS, 'translation'])}")
-    rows = [{"role": "asked", **row} for row in asked] + [{**row, "role": "shown"} for row in shown]
+    rows = [{"role": "asked", **row} for row in asked]
+    rows += [{**row, "role": "shown"} for row in shown if row.get("role") != FAULTY]
     from datasets import Dataset
 
     return {SPLIT: Dataset.from_list(rows)}
 
 
-def _parsed(paths: Sequence[Path], kind: str, layout: Layout) -> list[Row]:
-    parse = PARSERS[kind]
-    rows = [
-        parse(row, where, layout) for path in paths for where, row in raw_rows(path, layout.header) if layout.takes(row)
-    ]
+def _parsed(data: Path, paths: Sequence[Path], kind: str, layout: Layout) -> list[Row]:
+    rows, faults = [], []
+    for path in paths:
+        found = raw_rows(path, layout.header)
+        if layout.beside and path.suffix == ".txt":
+            found = beside(found, {column: data / file for column, file in layout.beside.items()})
+        for where, row in found:
+            if layout.takes(row):
+                try:
+                    rows.append(PARSERS[kind](row, where, layout))
+                except DataError as error:
+                    if not layout.faulty_share:
+                        raise
+                    faults.append(error)
+    if len(faults) > layout.faulty_share * (len(rows) + len(faults)):
+        raise faults[0]
     if layout.prompt_kind:
         rows = [row for row in rows if row["kind"] == layout.prompt_kind]
     if not rows:
         # a file of several tasks need not have rows of every one
-        error = MissingDataError if layout.only or layout.prompt_kind else DataError
-        raise error(f"{paths[0]} is empty; expected at least one row" + layout.of_prefix)
-    return rows
+        error_type = MissingDataError if layout.only or layout.prompt_kind else DataError
+        raise error_type(f"{paths[0]} is empty; expected at least one row" + layout.of_prefix)
+    return rows + [{**rows[0], "role": FAULTY, "question": str(error)} for error in faults]
+
+
+def faulty_rows(tasks: Mapping[str, Any]) -> list[Row]:
+    """Rows {task, n, asked, first} of the tasks with faulty rows: how many, how many others, the fault of the first."""
+    found = []
+    for name, task in tasks.items():
+        split = task.dataset.get(SPLIT)
+        roles = list(split["role"]) if split is not None and "role" in split.column_names else []
+        if FAULTY in roles:
+            first = split[roles.index(FAULTY)]["question"]
+            found.append({"task": name, "n": roles.count(FAULTY), "asked": roles.count("asked"), "first": first})
+    return found
 
 
 def _pairs(
@@ -113,7 +140,7 @@ def questions(rows: Any) -> Any:
 def examples(rows: Any) -> Any:
     """The rows that are shown as examples: those of a split of their own, or else all."""
     shown = _of_role(rows, "shown")
-    return shown if len(shown) else rows
+    return shown if len(shown) else _of_role(rows, "asked")
 
 
 def _of_role(rows: Any, role: str) -> Any:

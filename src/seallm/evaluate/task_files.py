@@ -80,7 +80,7 @@ def _config(name: str, family: Family, code: str, as_text: bool = False) -> Conf
         "fetch": family.get("fetch", "").format(**place),
         "id_prefix": family.get("id_prefix", "").format(**place),
     }
-    kept = ("columns", "gold_is", "labels", "header", "only", "harmful", "harmless")
+    kept = ("columns", "gold_is", "labels", "header", "only", "beside", "faulty_share", "harmful", "harmless")
     settings |= {key: family[key] for key in kept if key in family}
     if "label_words" in family:
         settings["label_words"] = family["label_words"][code]
@@ -102,7 +102,8 @@ def _safety(name: str, family: Family, code: str) -> Iterator[Config]:
         settings: Config = config["dataset_kwargs"]
         settings["prompt_kind"] = kind
         for key in ("columns", "only"):
-            settings[key] = {column: value.format(language=code) for column, value in family.get(key, {}).items()}
+            found = family.get(key, {}).items()
+            settings[key] = {k: v.format(language=code) if isinstance(v, str) else v for k, v in found}
         config["metric_list"] = [
             *({"metric": metric, "aggregation": "mean", "higher_is_better": True} for metric in METRICS[kind]),
             {"metric": ANSWER, "aggregation": "bypass", "higher_is_better": True},
@@ -173,7 +174,8 @@ def _translation(name: str, family: Family, source: str, target: str) -> Config:
     labels = [label[0].upper() + label[1:] for label in names]
     colon = says.get("colon", ": ")
     instruction = says["translate"].format(source=names[0], target=names[1])
-    places = [{"language": code, "name": family["languages"][code]} for code in (source, target)]
+    there, others = family["languages"], family.get("other_names", {})
+    places = [{"language": c, "name": there[c], "other": others.get(c, there[c])} for c in (source, target)]
     settings = {
         "kind": "translation",
         "files": family["files"],

@@ -31,11 +31,13 @@ class Loaded:
     Attributes:
         tasks: by name, those whose data are there.
         missing: by the name of a task that cannot be built, why: no data (MissingDataError), or malformed ones.
+        foreign: by the name of a group that has no task in the languages that are asked for, a message that says so.
         members: by a name that was asked for, the tasks that it stands for.
     """
 
     tasks: Tasks = field(default_factory=dict)
     missing: dict[str, DataError] = field(default_factory=dict)
+    foreign: dict[str, str] = field(default_factory=dict)
     members: dict[str, list[str]] = field(default_factory=dict)
 
 
@@ -53,6 +55,8 @@ def load_tasks(settings: Evaluate, context: StageContext) -> tuple[Tasks, list[s
     data = context.resolve(settings.data)
     longest = settings.max_answer_tokens
     loaded = read_tasks(settings.tasks, folders, data, context.languages, settings.shots, max_answer_tokens=longest)
+    if loaded.foreign:
+        raise RecipeError("; ".join(loaded.foreign.values()))
     for error in loaded.missing.values():
         if not isinstance(error, MissingDataError):
             raise error
@@ -94,13 +98,10 @@ def read_tasks(
                 _read_harness_task(name, paths[1:], loaded)
                 continue
             loaded.members[name] = _members(manager, name, languages)
+            if not loaded.members[name]:
+                loaded.foreign[name] = f"{name} has no task in {', '.join(languages or ())}"
             for member in loaded.members[name]:
-                try:
-                    loaded.tasks |= manager.load([member])["tasks"]
-                except DataError as error:
-                    loaded.missing[member] = error
-                except OSError as error:  # a task file of the user's own that asks for a hub data set
-                    loaded.missing[member] = DataError(f"The data of task {member} cannot be read offline: {error}")
+                _read_task(manager, member, loaded)
     if shots is not None:
         for task in loaded.tasks.values():
             task.set_config("num_fewshot", shots)
@@ -108,6 +109,15 @@ def read_tasks(
         for task in loaded.tasks.values():
             _shorten(task, max_answer_tokens)
     return loaded
+
+
+def _read_task(manager: TaskManager, name: str, loaded: Loaded) -> None:
+    try:
+        loaded.tasks |= manager.load([name])["tasks"]
+    except DataError as error:
+        loaded.missing[name] = error
+    except OSError as error:  # a task file of the user's own that asks for a hub data set
+        loaded.missing[name] = DataError(f"The data of task {name} cannot be read offline: {error}")
 
 
 def _shorten(task: Any, max_answer_tokens: int) -> None:
@@ -152,7 +162,7 @@ def _nearest(name: str, known: Sequence[str]) -> str:
 
 
 def _members(manager: TaskManager, name: str, languages: Sequence[str] | None) -> list[str]:
-    """Names of the tasks that a name stands for."""
+    """Names of the tasks that a name stands for; of a group, those in the languages that are asked for."""
     index = manager.task_index
     entry = index.get(name) or index.get(PREFIX + name)
     if entry is None:
@@ -167,10 +177,7 @@ def _members(manager: TaskManager, name: str, languages: Sequence[str] | None) -
     if languages is None:
         languages = sorted({task_language(index[m].cfg) for m in entry.tags})
     order = ["", *languages]
-    of_run = sorted(
+    return sorted(
         (m for m in entry.tags if task_language(index[m].cfg) in order),
         key=lambda m: (order.index(task_language(index[m].cfg)), m),
     )
-    if not of_run:
-        raise RecipeError(f"[evaluate] tasks has {name!r}, which has no task in {', '.join(languages)}")
-    return of_run

@@ -11,7 +11,10 @@ from seallm.evaluate.safety_rates import expressions
 Row = dict[str, Any]
 LETTERS = "ABCDEFGHIJ"
 _LATIN = str.maketrans("ကခဂဃငกขคงจ", "ABCDEABCDE")  # how Burmese and Thai exams letter their choices
-_LABELLED = re.compile(r"\s*[(（]?([A-Za-zက-ငก-จ]|\d{1,2})[.)）:：]\s*(\S.*)", re.DOTALL)
+_SEPARATOR = r"[.．。)）:：、]"
+# a digit after `1.` would be a fraction: `1.5` is no first choice
+_LABELLED = re.compile(rf"\s*[(（]?([A-Za-zက-ငก-จ]|\d{{1,2}}){_SEPARATOR}(?!\d)\s*(\S.*)", re.DOTALL)
+FASTTEXT = "__label__"  # how its files begin a label
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,9 @@ class Layout:
         header: columns of a file without a header line.
         id_prefix: only rows whose id begins so.
         only: only rows whose columns have these values.
+        beside: column to file of a line for each line of a `.txt` file, under the folder of the data.
+        faulty_share: of the rows that may be faulty as published; they are left out and counted. Above it, and without
+            it, a faulty row stops the task.
         harmful: labels of requests that must be declined, and `harmless` of those that must be answered.
         prompt_kind: which of the two the task asks; empty for both.
     """
@@ -38,6 +44,8 @@ class Layout:
     header: Sequence[str] = ()
     id_prefix: str = ""
     only: Mapping[str, str] = field(default_factory=dict)
+    beside: Mapping[str, str] = field(default_factory=dict)
+    faulty_share: float = 0.0
     harmful: Sequence[str] = ()
     harmless: Sequence[str] = ()
     prompt_kind: str = ""
@@ -96,7 +104,7 @@ def exam(row: Row, where: str, layout: Layout) -> Row:
     """{passage, question, letters, choices, options, gold, id, subject} of a row of an exam."""
     columns = layout.columns
     letters, choices = _choices(row, columns["choices"], where)
-    passage = row.get(columns.get("passage", ""))
+    passage = _cell(row, columns, "passage")
     subject = [str(row.get(key, "")) for key in columns.get("subject", ())]
     return {
         "passage": "\n".join(passage) if isinstance(passage, list) else (passage or "").strip(),
@@ -104,22 +112,39 @@ def exam(row: Row, where: str, layout: Layout) -> Row:
         "letters": letters,
         "choices": choices,
         "options": "\n".join(f"{letter}. {choice}" for letter, choice in zip(letters, choices, strict=True)),
-        "gold": 0 if layout.gold_is == "hidden" else _gold(row, columns["gold"], letters, layout.gold_is, where),
-        "id": str(row.get(columns.get("id", ""), "")),
+        "gold": 0
+        if layout.gold_is == "hidden"
+        else _gold(row, _first(row, columns["gold"]), letters, layout.gold_is, where),
+        "id": str(_cell(row, columns, "id") or ""),
         "subject": " / ".join(subject),
         **_role(row, columns),
     }
 
 
+def _cell(row: Row, columns: Mapping[str, Any], meaning: str) -> Any:
+    """What a row has in the column of a meaning; None where the benchmark has no such column.
+
+    A file may well have a column without a name: numbers of rows.
+    """
+    return row.get(columns[meaning]) if meaning in columns else None
+
+
+def _first(row: Row, names: str | Sequence[str]) -> str:
+    """The one name of a column, or the first of several that the file has."""
+    return names if isinstance(names, str) else next((name for name in names if name in row), names[0])
+
+
 def _role(row: Row, columns: Mapping[str, Any]) -> Row:
-    marked = str(row.get(columns.get("is_shot", ""), "0")).strip().lower()
+    marked = str(_cell(row, columns, "is_shot")).strip().lower()
     return {"role": "shown"} if marked in ("1", "1.0", "true") else {}
 
 
 def _choices(row: Row, columns: str | Sequence[str], where: str) -> tuple[list[str], list[str]]:
-    """Letters and texts of the choices: a column each (trailing ones may be empty), a list, or lines of one column."""
+    """Letters and texts of the choices: a column each (the last ones may be empty), a list, or lines of one column."""
     if not isinstance(columns, str):
-        found = [str(row[key]).strip() for key in columns if row.get(key) not in (None, "")]
+        found = ["" if row.get(key) is None else str(row[key]).strip() for key in columns]
+        while found and not found[-1]:
+            found.pop()
         name = ", ".join(columns)
     else:
         value, name = row.get(columns), columns
@@ -128,33 +153,45 @@ def _choices(row: Row, columns: str | Sequence[str], where: str) -> tuple[list[s
     if len(choices) < 2:
         raise DataError(f"{where}: {len(choices)} choice in {name}; expected at least 2")
     labelled = [_LABELLED.fullmatch(choice) for choice in choices]
-    letters = [match[1].upper().translate(_LATIN) for match in labelled if match]
-    in_order = (list(LETTERS[: len(choices)]), [str(number) for number in range(1, len(choices) + 1)])
-    if letters in in_order:  # not the digits of `57.5`, `59.2`
+    letters = [_plain_label(match[1]) for match in labelled if match]
+    in_order = (list(LETTERS[: len(choices)]), _numbers(len(choices)))
+    if letters in in_order:
         return letters, [match[2].strip() for match in labelled if match]
     if len(choices) > len(LETTERS):
         raise DataError(f"{where}: {len(choices)} choices; expected at most {len(LETTERS)}")
     return list(LETTERS[: len(choices)]), choices
 
 
+def _numbers(count: int) -> list[str]:
+    return [str(number) for number in range(1, count + 1)]
+
+
+def _plain_label(label: str) -> str:
+    """A label in Latin capitals or European digits: `ข` is B, `๒` is 2."""
+    return str(int(label)) if label.isdecimal() else label.upper().translate(_LATIN)
+
+
 def _gold(row: Row, column: str, letters: Sequence[str], gold_is: str, where: str) -> int:
     """Number of the right choice, from 0."""
     value = str(row.get(column, "")).strip()
     if gold_is == "label":
-        named = value.strip("()（）.").upper().translate(_LATIN)
-        known = list(letters)
+        named = _plain_label(value.strip("()（）."))
+        # some rows number their choices otherwise than their file's other rows do, or not at all
+        known = next(
+            (k for k in (list(letters), list(LETTERS[: len(letters)]), _numbers(len(letters))) if named in k), letters
+        )
     else:
         first = {"number": 1, "index": 0}[gold_is]
         named, known = value, [str(number + first) for number in range(len(letters))]
     if named not in known:
         raise DataError(f"{where}: {column!r} is {row.get(column)!r}; expected one of {', '.join(known)}")
-    return known.index(named)
+    return list(known).index(named)
 
 
 def label(row: Row, where: str, layout: Layout) -> Row:
     """{text, choices, gold} of a text with its class; the choices are the classes in the language."""
     columns = layout.columns
-    value = str(row.get(columns["label"], "")).strip()
+    value = str(row.get(columns["label"], "")).strip().removeprefix(FASTTEXT)
     if value not in layout.labels:
         raise DataError(f"{where}: {columns['label']!r} is {value!r}; expected one of {', '.join(layout.labels)}")
     return {
@@ -212,10 +249,11 @@ def safety(row: Row, where: str, layout: Layout) -> Row:
     kind = "harmful"
     column = layout.columns.get("label")
     if column is not None:
-        value = str(row.get(column, "")).strip()
+        name = _first(row, column)
+        value = str(row.get(name, "")).strip()
         known = [*layout.harmful, *layout.harmless]
         if value not in known:
-            raise DataError(f"{where}: {column!r} is {value!r}; expected one of {', '.join(known)}")
+            raise DataError(f"{where}: {name!r} is {value!r}; expected one of {', '.join(known)}")
         kind = "harmful" if value in layout.harmful else "harmless"
     return {
         "text": text(row, layout.columns["text"], where),
