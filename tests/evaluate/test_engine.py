@@ -121,9 +121,20 @@ def test_an_empty_context_is_the_documents_start(engine: Engine, reference: HFLM
     assert engine.loglikelihood(wanted)[0][0] == pytest.approx(reference.loglikelihood(wanted)[0][0], abs=1e-4)
 
 
+def test_a_choice_longer_than_the_model_is_scored_in_windows(engine: Engine) -> None:
+    rain = " rain" * 120
+    before = engine.cut_prompts
+    (value, _), (short, _) = engine.loglikelihood(requests("loglikelihood", ("It says", rain), ("It says", " rain")))
+    assert engine.cut_prompts == before + 1
+    ids = engine.tok_encode(rain, add_special_tokens=False)
+    assert 512 < len(ids) < 1_024
+    last = engine.tok_encode("It says", add_special_tokens=False)[-1]
+    windows = [([last], ids[:512]), (ids[len(ids) - 513 : 512], ids[512:])]
+    assert value == pytest.approx(sum(score for score, _ in engine.score_ids(windows)), abs=1e-4)
+    assert value < short
+
+
 def test_impossible_choices_are_named(engine: Engine) -> None:
-    with pytest.raises(DataError, match=r"longer than the 512 positions of the model: ' rain"):
-        engine.loglikelihood(requests("loglikelihood", ("It says", " rain" * 600)))
     with pytest.raises(DataError, match="no tokens of its own"):
         engine.loglikelihood(requests("loglikelihood", ("It says", "")))
 

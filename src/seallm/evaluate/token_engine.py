@@ -135,20 +135,30 @@ class TokenEngine(TemplateLM, ABC):  # type: ignore[misc]
     def _loglikelihood_tokens(
         self, requests: Sequence[tuple[tuple[str, str], list[int], list[int]]], **_: object
     ) -> list[tuple[float, bool]]:
-        pairs = []
+        parts: list[list[Pair]] = []
         for texts, prefix, continuation in requests:
             if not continuation:
                 raise DataError(
                     f"The choice {texts[1]!r} has no tokens of its own after its prompt; it cannot be scored"
                 )
             room = self.max_length + 1 - len(continuation)
-            if room < 1:
-                raise DataError(
-                    f"A choice of {len(continuation)} tokens is longer than the {self.max_length} positions of the "
-                    f"model: {texts[1][:80]!r}..."
-                )
-            pairs.append((self._fitted(texts[0], prefix, room), continuation))
-        return self._score(pairs)
+            fitted = self._fitted(texts[0], prefix, max(room, 1))
+            parts.append([(fitted, continuation)] if room > 0 else self._windows(fitted[0], continuation))
+        return self._score_together(parts)
+
+    def _windows(self, before: int, ids: list[int]) -> list[Pair]:
+        """Ids in windows that the model has positions for; each id is predicted once, the first from the one before."""
+        windows = get_rolling_token_windows(ids, before, self.max_length, context_len=1)
+        return [make_disjoint_window(window) for window in windows]
+
+    def _score_together(self, parts: Sequence[Sequence[Pair]]) -> list[tuple[float, bool]]:
+        """Scores of texts that are scored in parts."""
+        scores = iter(self._score([pair for own in parts for pair in own]))
+        found = []
+        for own in parts:
+            values, greedy = zip(*(next(scores) for _ in own), strict=True) if own else ((), ())
+            found.append((sum(values, 0.0), all(greedy)))
+        return found
 
     def _score(self, pairs: Sequence[Pair]) -> list[tuple[float, bool]]:
         scores = []
@@ -164,21 +174,8 @@ class TokenEngine(TemplateLM, ABC):  # type: ignore[misc]
 
     def text_log_likelihoods(self, texts: Sequence[str]) -> list[float]:
         """Log-likelihood of each text, every token predicted once; the first follows the document's start."""
-        windows: list[Pair] = []
-        owners: list[int] = []
-        for number, text in enumerate(texts):
-            for window in get_rolling_token_windows(
-                token_list=self.tok_encode(text, add_special_tokens=False),
-                prefix_token=self.prefix_token_id,
-                max_seq_len=self.max_length,
-                context_len=1,
-            ):
-                windows.append(make_disjoint_window(window))
-                owners.append(number)
-        sums = [0.0] * len(texts)
-        for owner, (value, _) in zip(owners, self._score(windows), strict=True):
-            sums[owner] += value
-        return sums
+        parts = [self._windows(self.prefix_token_id, self.tok_encode(text, add_special_tokens=False)) for text in texts]
+        return [value for value, _ in self._score_together(parts)]
 
     def generate_until(self, requests: Sequence[Instance], disable_tqdm: bool = False) -> list[str]:
         """Answers up to a stop string, the end of the turn or the longest length; greedy unless the task samples.
