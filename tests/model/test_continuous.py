@@ -204,6 +204,20 @@ def test_scores_are_those_of_a_plain_forward(model: PreTrainedModel) -> None:
     assert (only.token_id, only.is_last, len(only.prompt_scores or ())) == (None, True, len(prompt) - 1)
 
 
+def test_penalties_and_biases_change_no_score(model: PreTrainedModel) -> None:
+    (prompt,) = prompts(1)
+    sampling = replace(GREEDY, max_new_tokens=3, repetition_penalty=3.0, logit_bias=((7, 50.0),))
+    batch = small(model)
+    batch.add(0, Job(prompt, sampling, num_top=2))
+    made = finish(batch)[0]
+    ids = [u.token_id for u in made if u.token_id is not None]
+    assert ids == [7, 7, 7]
+    logs = model(torch.tensor([[*prompt, *ids]])).logits[0, len(prompt) - 1 : -1].log_softmax(-1)
+    told = [u.score for u in made if u.score is not None]
+    torch.testing.assert_close(torch.tensor([s.log_probability for s in told]), logs[:, 7], atol=1e-4, rtol=1e-4)
+    assert [[i for i, _ in s.top] for s in told] == logs.topk(2).indices.tolist()
+
+
 def test_what_is_kept_is_bounded(model: PreTrainedModel) -> None:
     asked = prompts(20)
     expected = [reference(model, prompt) for prompt in asked[-3:]]
