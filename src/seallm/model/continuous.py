@@ -118,6 +118,12 @@ class ContinuousBatch:
                 return
         self._waiting = deque(s for s in self._waiting if s.key != key)
 
+    def clear(self) -> None:
+        """Forget all sequences and all that was computed of them or kept."""
+        self._running.clear()
+        self._waiting.clear()
+        self.computer.clear()
+
     @torch.inference_mode()
     def step(self) -> list[Update]:
         """Compute a step; updates of all sequences that got a token."""

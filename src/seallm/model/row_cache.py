@@ -116,6 +116,10 @@ class RowCache:
             last.place = row.place
             pool.rows[row.place] = last
 
+    def clear(self) -> None:
+        """Give up all rows, and their memory."""
+        self._pools.clear()
+
     def _enlarge(self, pool: Pool) -> bool:
         needed = len(pool.rows) + 1
         others = self.num_tokens - pool.row_tokens * pool.num_places

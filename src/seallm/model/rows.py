@@ -44,6 +44,9 @@ class Computer(Protocol):
     def end(self, row: Any, ids: Sequence[int]) -> None:
         """Give a row up, and keep what it knows of these, its first ids."""
 
+    def clear(self) -> None:
+        """Give up all rows, and what is kept."""
+
     @property
     def num_cached_tokens(self) -> int:
         """Tokens for which the rows have memory now."""
@@ -102,6 +105,11 @@ class TransformersRows:
         """Copy into the tree and free the row."""
         self.prefixes.insert(ids, row)
         self._cache.free(row)
+
+    def clear(self) -> None:
+        """Give all memory back."""
+        self._cache.clear()
+        self.prefixes = PrefixCache(self.prefixes.max_tokens)
 
     @property
     def num_cached_tokens(self) -> int:

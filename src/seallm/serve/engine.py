@@ -183,18 +183,21 @@ class Engine:
     def _work(self) -> None:
         while self._wait_for_work():
             self._begin_answers()
-            for key in [key for key, answer in self._answers.items() if answer.ticket.is_cancelled]:
-                self._forget(key)
             try:
-                updates = self.batch.step()
-            except Exception as error:  # whatever it is, what was computed is lost for all of them
+                self._step()
+            except Exception as error:  # whatever it is, what was computed cannot be relied on: begin anew
                 logger.exception("a step failed")
-                for key, answer in list(self._answers.items()):
-                    self._forget(key)
+                failed, self._answers = self._answers, {}
+                self.batch.clear()
+                for answer in failed.values():
                     self._fail(answer.ticket, error)
-                continue
-            for update in updates:
-                self._tell(update)
+
+    def _step(self) -> None:
+        """A step of all answers that somebody waits for."""
+        for key in [key for key, answer in self._answers.items() if answer.ticket.is_cancelled]:
+            self._forget(key)
+        for update in self.batch.step():
+            self._tell(update)
 
     def _wait_for_work(self) -> bool:
         """Wait until somebody wants an answer; False once the engine is closed."""

@@ -7,6 +7,7 @@ takes that place and computes only the rest. Rows that begin like one in use sha
 Shapes: W places whose logits are wanted, V vocabulary.
 """
 
+import ctypes
 import importlib.util
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -97,9 +98,18 @@ class LlamaCppRows:
         self._clock = 0
 
     def _token_bytes(self) -> int:
+        """Bytes of one token's keys and values, in llama.cpp's float16."""
         lib, model = self._lib, self._model
-        width = lib.llama_model_n_embd(model) // lib.llama_model_n_head(model)
-        return int(2 * 2 * lib.llama_model_n_layer(model) * lib.llama_model_n_head_kv(model) * width)
+        usual = lib.llama_model_n_embd(model) // lib.llama_model_n_head(model)
+        kind = self._said("general.architecture")
+        width = sum(int(self._said(f"{kind}.attention.{part}_length") or usual) for part in ("key", "value"))
+        return int(2 * width * lib.llama_model_n_layer(model) * lib.llama_model_n_head_kv(model))
+
+    def _said(self, key: str) -> str:
+        """What the file says under a key; nothing where it is silent."""
+        found = ctypes.create_string_buffer(80)
+        self._lib.llama_model_meta_val_str(self._model, key.encode(), found, len(found))
+        return found.value.decode(errors="replace")
 
     def _context_settings(self, max_rows: int) -> Any:
         wanted = self._lib.llama_context_default_params()
@@ -178,6 +188,12 @@ class LlamaCppRows:
         self._clock += 1
         row.is_used, row.last_used = False, self._clock
         self._cut(row, len(ids))
+
+    def clear(self) -> None:
+        """Empty all places."""
+        for place in self._places:
+            place.is_used = False
+            self._cut(place, 0)
 
     def _cut(self, place: Place, num_tokens: int) -> None:
         """Forget all but the first tokens of a place."""
