@@ -324,6 +324,16 @@ def test_queue_full(busy_engine: Engine) -> None:
     assert int(response.headers["retry-after"]) >= 1
 
 
+def test_many_prompts_are_one_request_to_the_queue(small_run: Path) -> None:
+    engine = load_engine(small_run, EngineSettings(max_rows=1, max_waiting=0))
+    try:
+        response = make_client(engine).post("/v1/completions", json={"prompt": ["a", "b", "c", "d"], "max_tokens": 2})
+        assert response.status_code == 200
+        assert len(response.json()["choices"]) == 4
+    finally:
+        engine.close()
+
+
 def test_time_is_over(busy_engine: Engine) -> None:
     busy_engine.max_waiting = 1
     client = make_client(busy_engine, replace(SETTINGS, request_seconds=0.05))

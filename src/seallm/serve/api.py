@@ -21,7 +21,7 @@ from seallm.base.sampling import SamplingSettings
 from seallm.model.plain_text import PlainText
 from seallm.serve.answering import Answering, EventStream, Reply, complete, reply_events
 from seallm.serve.chat_reply import ChatReply
-from seallm.serve.engine import Engine, logger
+from seallm.serve.engine import Engine, canonical, logger
 from seallm.serve.metrics import Metrics
 from seallm.serve.replies import Completion, Health, ModelCard, ModelList, TextCompletion, TokenCounts
 from seallm.serve.requests import AnswerRequest, PromptRefused, PromptTooLong, QueueFull
@@ -226,7 +226,7 @@ def add_tokenize(app: FastAPI, engine: Engine, settings: ServerSettings) -> None
                 texts: Mapping[str | None, str] = dict(body.by_language)
                 counts = text_counts(engine.format, settings.base, texts, with_ids=body.with_ids)
             else:
-                messages = settings.messages(body.messages)
+                messages = [canonical(message) for message in settings.messages(body.messages)]  # as they are answered
                 counts = conversation_counts(engine.format, settings.base, messages, with_ids=body.with_ids)
             return TokenCounts(model=engine.name, base=settings.base and settings.base[1], counts=counts)
 

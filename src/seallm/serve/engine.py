@@ -102,7 +102,7 @@ class Engine:
             DataError: a content is not Unicode.
             ModelError: the model's chat template refuses the conversation.
         """
-        prompt = self.format.prompt_ids([_canonical(message) for message in messages])
+        prompt = self.format.prompt_ids([canonical(message) for message in messages])
         return self.prompt_request(
             AnswerRequest(tuple(prompt), sampling, tuple(stops), num_answers, num_top), what="conversation"
         )
@@ -122,12 +122,15 @@ class Engine:
         fitting = replace(request.sampling, max_new_tokens=min(request.sampling.max_new_tokens, room))
         return replace(request, sampling=fitting)
 
-    def submit(self, request: AnswerRequest, deliver: Callable[[Event], object]) -> Ticket:
+    def submit(
+        self, request: AnswerRequest, deliver: Callable[[Event], object], *, is_admitted: bool = False
+    ) -> Ticket:
         """Queue a request. For each answer there come Pieces and one Finished; or, at any point, Failed.
 
         Args:
             request: made by `request` or `prompt_request`.
             deliver: called from the worker's thread; must return at once.
+            is_admitted: it belongs to one that was let in already, and is not refused.
 
         Raises:
             QueueFull: no place is free, and `max_waiting` requests wait already.
@@ -138,7 +141,7 @@ class Engine:
                 raise RuntimeError("the engine is closed")
             num_missing = sum(other.num_missing for other in self._tickets())
             waiting = self._num_waiting()
-            if num_missing >= self.max_rows and waiting >= self.max_waiting:
+            if not is_admitted and num_missing >= self.max_rows and waiting >= self.max_waiting:
                 rounds = (waiting + 1) / self.max_rows
                 raise QueueFull(waiting, max(1, round(self._mean_seconds * rounds)))
             self._waiting.append(ticket)
@@ -265,7 +268,7 @@ class Engine:
         ticket.cancel()
 
 
-def _canonical(message: Message) -> Message:
+def canonical(message: Message) -> Message:
     """The message as the corpus would write it; one that is nothing but what goes, or no Unicode, as it is."""
     try:
         message.content.encode()
