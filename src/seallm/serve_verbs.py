@@ -43,7 +43,7 @@ Judgements = Annotated[
 def serve(
     model: ModelPlace,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port to listen on.")] = 8000,
+    port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.")] = 8000,
     api_key: Annotated[str | None, typer.Option(envvar="SEALLM_API_KEY", help="Clients must send it.")] = None,
     api_key_file: KeyFile = None,
     engine: EngineKind = "own",

@@ -54,7 +54,10 @@ def find_gguf(folder: Path) -> Path:
     files = sorted(folder.glob("*.gguf"))
     if len(files) != 1:
         found = ", ".join(file.name for file in files) or "none"
-        raise ModelError(f"{folder} holds {found}; expected one GGUF file beside the tokenizer, for llama.cpp")
+        raise ModelError(
+            f"{folder} holds {found}; expected one GGUF file beside the tokenizer, for llama.cpp. "
+            "`seallm export MODEL --to gguf --out DIR` makes such a folder"
+        )
     return files[0]
 
 
