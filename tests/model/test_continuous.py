@@ -147,6 +147,18 @@ def test_when_memory_is_short_the_youngest_wait_and_lose_nothing(model: PreTrain
     assert batch.computer.num_cached_tokens <= 600
 
 
+def test_no_sequence_is_longer_than_the_cache(model: PreTrainedModel) -> None:
+    (prompt,) = prompts(1, longest=30)
+    expected = reference(model, prompt)
+    bound = 300 * measure_token_bytes(model)
+    batch = ContinuousBatch(TransformersRows(model, bound, 2**20), 6, 64)
+    assert batch.computer.max_sequence_tokens == 300
+    with pytest.raises(ModelError, match="300 tokens in all at most"):
+        batch.add(0, Job([5] * 280, GREEDY))
+    assert answers(batch, [Job(p, GREEDY, {2}) for p in (prompt, [5] * 275, prompt)])[0] == expected
+    assert batch.computer.num_cached_tokens <= 300
+
+
 def test_a_conversations_next_turn_reads_only_what_is_new(model: PreTrainedModel) -> None:
     (first,) = prompts(1, longest=300)
     batch = small(model)

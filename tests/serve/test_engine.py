@@ -221,6 +221,18 @@ def test_closing_ends_what_is_under_way(small_run: Path) -> None:
         engine.submit(ask(engine, "Count"), events.put)
 
 
+def test_a_small_cache_is_told_and_bounds_conversations(small_run: Path, caplog: pytest.LogCaptureFixture) -> None:
+    engine = load_engine(small_run, EngineSettings(cache_gib=0.0001))
+    try:
+        assert engine.max_sequence_tokens == 256
+        assert "the cache holds 256 of the model's 512 positions" in caplog.text
+        with pytest.raises(PromptTooLong):
+            ask(engine, "word " * 100)
+        assert read(engine, ask(engine, "Count"))[0] == [ANSWERS["Count"]]
+    finally:
+        engine.close()
+
+
 def test_a_model_that_was_not_made_for_conversations(small_run: Path, tmp_path: Path) -> None:
     shutil.copytree(small_run / "06-sft" / "model", tmp_path / "base")
     tokenizer = tmp_path / "base" / "tokenizer.json"

@@ -108,13 +108,15 @@ def test_the_cache_is_as_large_as_asked_where_heads_have_a_width_of_their_own(sm
         num_attention_heads=4,
         num_key_value_heads=2,
         head_dim=32,
-        max_position_embeddings=256,
+        max_position_embeddings=512,
         tie_word_embeddings=True,
     )
     AutoModelForCausalLM.from_config(config).save_pretrained(folder)
     write_gguf(plan_conversion(folder, "f32", list(ANSWERS)), folder / "wide.gguf", "wide", "f32")
     token_bytes = 2 * 2 * 2 * 2 * 32  # keys and values, float16, layers, heads, width
-    assert LlamaCppRows(find_gguf(folder), 1, 1_000 * token_bytes, step_tokens=8).num_cells == 1_000
+    for max_rows, tokens, cells, longest in ((8, 1_000, 1_000, 512), (1, 1_000, 512, 512), (8, 300, 300, 300)):
+        rows = LlamaCppRows(find_gguf(folder), max_rows, tokens * token_bytes, step_tokens=8)
+        assert (rows.num_cells, rows.max_sequence_tokens, rows.model_positions) == (cells, longest, 512)
 
 
 @needs_llama_cpp

@@ -22,6 +22,8 @@ from seallm.base.runtime import available_cores
 from seallm.model.llama_cpp_log import silence
 from seallm.model.prefix_cache import num_common
 
+FEWEST_CELLS = 256
+
 
 @dataclass(eq=False)
 class Place:
@@ -71,6 +73,9 @@ class LlamaCppRows:
         step_tokens: prompt tokens read in a step.
         gpu_layers: layers computed on a GPU.
 
+    Attributes:
+        model_positions: of the model, of which the cache may hold fewer.
+
     Raises:
         MissingExtra: llama-cpp-python is not installed.
         ModelError: the file cannot be loaded.
@@ -90,8 +95,10 @@ class LlamaCppRows:
         if not self._model:
             raise ModelError(f"llama.cpp cannot load {file}. Export the model again, or update llama-cpp-python")
         self.num_ids = int(llama_cpp.llama_vocab_n_tokens(llama_cpp.llama_model_get_vocab(self._model)))
-        self.max_sequence_tokens = int(llama_cpp.llama_model_n_ctx_train(self._model))
-        self.num_cells = max(self.max_sequence_tokens, cache_bytes // self._token_bytes())
+        self.model_positions = int(llama_cpp.llama_model_n_ctx_train(self._model))
+        held = max(cache_bytes // self._token_bytes(), FEWEST_CELLS)
+        self.max_sequence_tokens = min(self.model_positions, held)
+        self.num_cells = min(held, max_rows * self.max_sequence_tokens)  # llama.cpp takes the memory at once
         self._step_tokens = step_tokens + max_rows
         self._context = llama_cpp.llama_init_from_model(self._model, self._context_settings(max_rows))
         if not self._context:
