@@ -171,6 +171,7 @@ def test_neutral_values_of_what_is_not_supported(client: TestClient) -> None:
         ({"temperature": float("nan")}, "temperature", "finite"),
         ({"temperature": "hot"}, "temperature", "valid number"),
         ({"top_p": 0}, "top_p", "greater than 0"),
+        ({"repetition_penalty": 1e-44}, "repetition_penalty", "greater than or equal to 0.01"),
         ({"max_tokens": 0}, "max_tokens", "greater than or equal to 1"),
         ({"max_tokens": 5, "max_completion_tokens": 5}, None, "not both"),
         ({"n": 9}, None, "at most 8"),
@@ -370,3 +371,15 @@ def test_the_log_holds_no_text(client: TestClient, caplog: pytest.LogCaptureFixt
     client.post(URL, json=body(secret * 1000))
     assert "finished" in caplog.text
     assert "secret" not in caplog.text
+
+
+def test_prompts_are_logged_where_the_operator_wants_it(
+    shared_engine: Engine, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    client = make_client(shared_engine, replace(SETTINGS, logs_prompts=True))
+    post(client, "one\n12:00:00 finished: a line that was never written \x1b[2J", max_tokens=2)
+    (line,) = [record.getMessage() for record in caplog.records if "one" in record.getMessage()]
+    assert line.startswith("prompt: '")
+    assert "one\\n12:00:00 finished" in line
+    assert line.isprintable()

@@ -85,7 +85,8 @@ class ServerSettings:
                     f"the prompt has {length} tokens; this server reads at most {self.max_prompt_tokens}"
                 )
             if self.logs_prompts:
-                logger.info("prompt: %s", engine.format.tokenizer.decode(request.prompt))
+                # written as a literal: a line end or an escape sequence must not look like the log's own
+                logger.info("prompt: %r", engine.format.tokenizer.decode(request.prompt))
 
 
 def refused(error: SeallmError) -> JSONResponse:
