@@ -131,6 +131,11 @@ def test_seed(client: TestClient) -> None:
     assert len({draw(seed) for seed in (7, 8, None, None)}) == 4
 
 
+def test_a_nucleus_of_nothing_is_the_likeliest_token(client: TestClient) -> None:
+    answer = post(client, "Hello", temperature=2.0, top_p=0, max_tokens=60)
+    assert answer["choices"][0]["message"]["content"] == ANSWERS["Hello"]
+
+
 def test_several_answers(client: TestClient) -> None:
     drawn = {"temperature": 2.0, "max_tokens": 8, "seed": 1, "n": 3}
     choices = post(client, "Hello", **drawn)["choices"]
@@ -170,7 +175,7 @@ def test_neutral_values_of_what_is_not_supported(client: TestClient) -> None:
         ({"temperature": -0.1}, "temperature", "greater than or equal to 0"),
         ({"temperature": float("nan")}, "temperature", "finite"),
         ({"temperature": "hot"}, "temperature", "valid number"),
-        ({"top_p": 0}, "top_p", "greater than 0"),
+        ({"top_p": -0.1}, "top_p", "greater than or equal to 0"),
         ({"repetition_penalty": 1e-44}, "repetition_penalty", "greater than or equal to 0.01"),
         ({"max_tokens": 0}, "max_tokens", "greater than or equal to 1"),
         ({"max_tokens": 5, "max_completion_tokens": 5}, None, "not both"),
