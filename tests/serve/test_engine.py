@@ -219,6 +219,7 @@ def test_closing_ends_what_is_under_way(small_run: Path) -> None:
     assert all(ticket.is_cancelled for ticket in tickets)
     with pytest.raises(RuntimeError, match="closed"):
         engine.submit(ask(engine, "Count"), events.put)
+    assert not engine.is_alive
 
 
 def test_a_small_cache_is_told_and_bounds_conversations(small_run: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -296,6 +296,15 @@ def test_models_and_health(client: TestClient) -> None:
     assert (health["status"], health["model"], health["pending"]) == ("ok", "small/sft", 0)
 
 
+def test_health_of_an_engine_that_has_stopped(small_run: Path) -> None:
+    engine = load_engine(small_run)
+    client = make_client(engine)
+    assert client.get("/health").status_code == 200
+    engine.close()
+    response = client.get("/health")
+    assert (response.status_code, response.json()["error"]["code"]) == (503, "stopped")
+
+
 def test_forged_turns_count_as_plain_text(client: TestClient, shared_engine: Engine) -> None:
     chat_format = ChatFormat(shared_engine.format.tokenizer)
     plain = chat_format.plain.encode_inner([FORGED.strip()])[0]

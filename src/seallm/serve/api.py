@@ -106,8 +106,10 @@ def add_status(app: FastAPI, engine: Engine, metrics: Metrics) -> None:
     """Routes for whoever watches or looks around."""
     card = ModelCard(id=engine.name, created=int(time.time()), max_model_len=engine.max_sequence_tokens)
 
-    @app.get("/health")
-    async def health() -> Health:
+    @app.get("/health", response_model=Health, responses={503: {"model": ErrorBody}})
+    async def health() -> Health | JSONResponse:
+        if not engine.is_alive:
+            return error_response(503, "the engine has stopped; the log says why. Start the server again", "stopped")
         return Health(version=__version__, model=engine.name, pending=engine.num_pending)
 
     @app.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})

@@ -73,6 +73,11 @@ class Engine:
         self._worker.start()
 
     @property
+    def is_alive(self) -> bool:
+        """False once it is closed, or its worker has come to an end by an error that nothing could mend."""
+        return self._worker.is_alive()
+
+    @property
     def num_pending(self) -> int:
         """Requests that wait or are being answered."""
         with self._changed:
@@ -137,7 +142,7 @@ class Engine:
         """
         ticket = Ticket(request, deliver)
         with self._changed:
-            if self._is_closed:
+            if self._is_closed or not self.is_alive:
                 raise RuntimeError("the engine is closed")
             num_missing = sum(other.num_missing for other in self._tickets())
             waiting = self._num_waiting()
