@@ -15,7 +15,7 @@ from seallm.evaluate.figure_table import figure_text
 from seallm.evaluate.measuring import Work
 from seallm.recipe import Evaluate
 
-BATCH = 16
+BATCH = 8
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from seallm.base.sampling import SamplingSettings
 from seallm.model.continuous import ContinuousBatch
 from seallm.model.jobs import Job, Update
 from seallm.model.row_attention import measure_token_bytes
+from seallm.model.row_cache import RowCache
 from seallm.model.rows import TransformersRows
 
 VOCABULARY = 90
@@ -228,6 +229,18 @@ def test_penalties_and_biases_change_no_score(model: PreTrainedModel) -> None:
     told = [u.score for u in made if u.score is not None]
     torch.testing.assert_close(torch.tensor([s.log_probability for s in told]), logs[:, 7], atol=1e-4, rtol=1e-4)
     assert [[i for i, _ in s.top] for s in told] == logs.topk(2).indices.tolist()
+
+
+def test_rows_that_grow_leave_no_memory_behind() -> None:
+    cache = RowCache(1, 2**40, 600)
+    rows = [cache.new_row(200) for _ in range(8)]
+    assert cache.num_tokens <= 1.25 * 8 * 256
+    for row in rows:
+        assert row is not None
+        assert cache.has_room(row, 400)
+    fourth = cache.new_row(600)
+    assert fourth is not None
+    assert cache.num_tokens <= 1.25 * 9 * 600  # not those of 256 tokens besides
 
 
 def test_what_is_kept_is_bounded(model: PreTrainedModel) -> None:

@@ -1,7 +1,8 @@
 """One key-value cache for many sequences of different length.
 
 Rows live in pools by size: 256 tokens, 512, 1,024 ... A row that outgrows its pool moves to the next, so that at most
-half of it is empty. Rows of a pool stay close together, so that they can be attended to in one call.
+half of it is empty; the memory of a pool that all have left goes to the next that needs some. Rows of a pool stay close
+together, so that they can be attended to in one call.
 
 Shapes: K key heads, D width of a head.
 """
@@ -122,8 +123,9 @@ class RowCache:
 
     def _enlarge(self, pool: Pool) -> bool:
         needed = len(pool.rows) + 1
+        self._pools = {size: other for size, other in self._pools.items() if other.rows or other is pool}
         others = self.num_tokens - pool.row_tokens * pool.num_places
-        for num_places in (min(2 * needed, needed + 8) if needed > 1 else 1, needed):
+        for num_places in (needed + (needed + 2) // 4, needed):  # some more at once, for each time all rows are copied
             if others + pool.row_tokens * num_places <= self.max_tokens:
                 pool.resize(num_places)
                 return True
