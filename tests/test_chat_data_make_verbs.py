@@ -153,6 +153,7 @@ def test_a_dry_run_asks_nothing_and_writes_nothing(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
+        (["translate", "{en}", "--to", "th,en", "--teacher", "http://127.0.0.1:9/v1#m"], "it is English that is"),
         (["translate", "{en}", "--to", "xx", "--teacher", "http://127.0.0.1:9/v1#m"], "Unknown language 'xx'"),
         (
             ["translate", "{en}", "--to", "th", "--teacher", "http://127.0.0.1:9/v1#m"],
@@ -160,6 +161,7 @@ def test_a_dry_run_asks_nothing_and_writes_nothing(folder: Path) -> None:
         ),
         (["translate", "{en}", "--to", "th", "--teacher", "/no/such/model"], "There is no folder /no/such/model"),
         (["refine", "{en}", "--teacher", "http://h/v1", "--price", "cheap"], "such as 0.15/0.60"),
+        (["refine", "{en}", "--teacher", "http://h/v1", "--most-cost", "5"], "--most-cost needs --price"),
         (["refine", "{en}", "--teacher", "http://h/v1", "--key", "env:NOT_SET"], "env:NOT_SET holds no key"),
         (["paraphrase", "{en}.missing", "--teacher", "http://h/v1"], "No file at"),
         (
@@ -176,6 +178,15 @@ def test_mistakes_are_told_in_one_line(folder: Path, arguments: list[str], told:
     assert status == 1
     assert told in output
     assert not (folder / "out.jsonl").exists()
+
+
+def test_bad_rows_are_told(folder: Path) -> None:
+    with (folder / "en.jsonl").open("a", encoding="utf-8") as file:
+        file.write("".join(line + "\n" for line in (folder / "en.jsonl").read_text().splitlines()) + "{broken\n")
+    status, told = run("refine", str(folder / "en.jsonl"), "--teacher", "http://h/v1", "--dry-run", "--out", "x.jsonl")
+    assert status == 0
+    assert "warning: 1 rows cannot be read and are left out, the first: " in told
+    assert "en.jsonl:17" in told
 
 
 def thai_teacher(body: Json) -> str:

@@ -108,4 +108,5 @@ def test_preferences_alone_are_checked(tmp_path: Path) -> None:
     path = write_lines(tmp_path / "pairs.jsonl", rows)
     printed = run("check", path, "--out", tmp_path / "checked", "--languages", "en", "--workers", 1)
     assert "Of 2 preferences: exact copy 1, kept 1." in printed
+    assert f"prefer report {tmp_path / 'checked' / 'preferences.jsonl'}" in printed.replace("\n", "")
     assert len(read_preferences(tmp_path / "checked" / "preferences.jsonl")[0]) == 1

@@ -23,10 +23,13 @@ def call(*arguments: object) -> Result:
     return CliRunner().invoke(app, ["policy", *map(str, arguments)])
 
 
-def test_packs_are_listed() -> None:
+def test_packs_are_listed(folder: Path) -> None:
+    (folder / "policies" / "broken.toml").write_text("topics = 3")
     output = call("list").output
     assert "default" in output
     assert "house (yours)" in output
+    assert "broken (yours)" in output
+    assert "cannot be used" in output
 
 
 def test_harmful_prompts_are_shown_on_wish_alone() -> None:

@@ -47,7 +47,7 @@ def test_every_setting_is_documented() -> None:
         (MINIMAL + '[corpus]\ninputs = []\nheld_out_share = "a"\n', "`corpus.held_out_share` = 'a'"),
         (MINIMAL + "[corpus]\ninputs = []\nheld_out_share = 1.5\n", "less than or equal to 1"),
         (MINIMAL + "[corpus]\ninputs = []\nminhash_bands = 13\n", "must divide minhash_permutations"),
-        (MINIMAL + "[dpo]\nbeta = 0.2\n", r"\[dpo\] needs pairs: a \[prefer\] section, or files"),
+        (MINIMAL + "[dpo]\nbeta = 0.2\n", r"\[dpo\] needs pairs: a \[prefer\] section, files"),
         (
             MINIMAL + '[sft]\nconversations = ["c"]\n[prefer]\nconversations = ["c"]\nrounds = 2\n',
             "needs .dpo., which ends",

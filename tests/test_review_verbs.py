@@ -54,7 +54,7 @@ def test_invitation_and_export(folder: Path) -> None:
     result = CliRunner().invoke(app, ["review", "export", str(folder)], env={"COLUMNS": "200"})
     assert result.exit_code == 0, result.output
     assert "4 conversations and 0 preferences in" in result.output
-    for text in ("[bold]sft", "[i]Ann", "100% [51%, 100%]", "50% [50%, 50%]", "+0.00 [+0.00, +0.00]"):
+    for text in ("[bold]sft", "[i]Ann", "100% [51%, 100%]", "50% [5%, 95%]", "+0.00 [+0.00, +0.00]"):
         assert text in result.output
     assert (folder / "review" / "export" / "report.json").is_file()
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from seallm.card_verbs import card_of_run
 from seallm.model.places import find_model
 from seallm.plan import make_plan, run_plan
 from seallm.recipe_file import load_recipe
@@ -34,3 +35,4 @@ def test_rounds_in_one_recipe(tmp_path: Path) -> None:
     assert find_model(run).name == "tiny/dpo2"
     asked = {(run / stage / "samples.jsonl").read_bytes() for stage in ("07-prefer", "07-prefer2")}
     assert len(asked) == 2
+    assert card_of_run(run, None) == (run / "10-report" / "README.md").read_text(encoding="utf-8")

@@ -40,7 +40,8 @@ def card_of_run(run: Path, licence: str | None) -> str:
 
     recipe, recipe_folder = kept_recipe(run)
     plan = make_plan(recipe, recipe_folder, run.expanduser().resolve().parent)
-    folders = {stage.kind.name: stage.artifact.folder for stage in plan.stages if stage.artifact.manifest()}
+    made = (stage for stage in plan.stages if stage.artifact.manifest())
+    folders = {stage.kind.section: stage.artifact.folder for stage in made}  # of several rounds the last one
     folders.pop("report", None)
     runtime = make_runtime(recipe.compute)
     context = StageContext(plan.folder, folders, tuple(recipe.languages), recipe.seed, runtime, recipe_folder)

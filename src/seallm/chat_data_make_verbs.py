@@ -9,6 +9,7 @@ import typer
 from seallm.base.errors import DataError, EndpointError, RecipeError
 
 if TYPE_CHECKING:
+    from seallm.base.records import Conversation
     from seallm.chat_data.made import Outcome
     from seallm.chat_data.teaching import Teacher
 
@@ -70,10 +71,11 @@ def translate(
 ) -> None:
     """Translate English conversations, keep code and names, and check each turn by translating it back."""
     from seallm.chat_data import translate as translating
-    from seallm.chat_data.made import read_inputs
 
     settings = translating.TranslationSettings(least_chrf, not free_names, draws, not no_back)
-    conversations, codes = read_inputs(files), _codes(to)
+    conversations, codes = _read(files), _codes(to)
+    if translating.ENGLISH in codes:
+        raise RecipeError("--to has en, but it is English that is translated; name other languages")
     pace = (rate, token_rate, concurrent, call_seconds)
     asked = _teacher(teacher, key, price, pace, answers, max_new_tokens, batch, 0.0, 0, dry_run)
     _finish(out, asked, most_cost, lambda: translating.translate(conversations, codes, asked, settings))
@@ -109,14 +111,13 @@ def write_more(
     batch: Batch = 16,
 ) -> None:
     """Let the teacher write new instructions like the seeds, in their language, and answer what is really new."""
-    from seallm.chat_data.made import read_inputs
     from seallm.chat_data.self_instruct import SelfInstructSettings, first_turn, self_instruct
 
     wanted = _codes(languages) if languages else None
-    seeds = [each for each in read_inputs(files) if wanted is None or each.language in wanted]
+    seeds = [each for each in _read(files) if wanted is None or each.language in wanted]
     if not seeds:
         raise RecipeError(f"{', '.join(map(str, files))} have no conversation in {languages}")
-    others = [first_turn(each) for each in read_inputs(unlike)] if unlike else []
+    others = [first_turn(each) for each in _read(unlike)] if unlike else []
     settings = SelfInstructSettings(count, most_similar, seed, licence)
     pace = (rate, token_rate, concurrent, call_seconds)
     asked = _teacher(teacher, key, price, pace, answers, max_new_tokens, batch, temperature, seed, dry_run)
@@ -147,9 +148,8 @@ def paraphrase(
 ) -> None:
     """Ask each first question in other words; the teacher says whether both ask the same."""
     from seallm.chat_data import refine as refining
-    from seallm.chat_data.made import read_inputs
 
-    conversations = read_inputs(files)
+    conversations = _read(files)
     pace = (rate, token_rate, concurrent, call_seconds)
     asked = _teacher(teacher, key, price, pace, answers, max_new_tokens, batch, 0.0, seed, dry_run)
     _finish(
@@ -181,9 +181,8 @@ def refine(
 ) -> None:
     """Let the teacher criticise each last answer and rewrite it; what it finds good stays."""
     from seallm.chat_data import refine as refining
-    from seallm.chat_data.made import read_inputs
 
-    conversations = read_inputs(files)
+    conversations = _read(files)
     pace = (rate, token_rate, concurrent, call_seconds)
     asked = _teacher(teacher, key, price, pace, answers, max_new_tokens, batch, 0.0, 0, dry_run)
     _finish(out, asked, most_cost, lambda: refining.refine(conversations, asked))
@@ -222,6 +221,16 @@ def from_templates(
         raise DataError(f"{place} has no row for {kind} that a speaker of {', '.join(asking)} could ask for")
     write_json_lines(out, made_rows(made))
     typer.echo(f"{len(made):,} conversations written to {out}")
+
+
+def _read(files: list[Path]) -> "list[Conversation]":
+    """Conversations of the files; bad rows are told, and are not in what comes out."""
+    from seallm.chat_data.made import read_inputs
+
+    found, bad = read_inputs(files)
+    if bad:
+        typer.echo(f"warning: {len(bad):,} rows cannot be read and are left out, the first: {bad[0]}", err=True)
+    return found
 
 
 def _codes(text: str) -> list[str]:
@@ -271,14 +280,18 @@ def _finish(out: Path, teacher: "Teacher", most_cost: float | None, make: Callab
 
     Raises:
         EndpointError: it would cost too much, or the teacher cannot be asked.
+        RecipeError: there is a limit of cost and no price.
     """
     from rich.console import Console
 
     from seallm.base.artifacts import locked
     from seallm.chat_data.made import write_cost, write_outcome
     from seallm.chat_data.make_tables import cost_table, outcome_table
+    from seallm.endpoints.metering import Price
 
     console = Console()
+    if most_cost is not None and teacher.model.meter.price == Price():
+        raise RecipeError("--most-cost needs --price, as 0.15/0.60: without it everything seems to cost nothing")
     if most_cost is not None and not teacher.is_rehearsal:
         cost = _guessed_cost(teacher, make)
         if cost > most_cost:

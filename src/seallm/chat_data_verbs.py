@@ -102,7 +102,8 @@ def check(
     if checks["preferences"]:
         found = ", ".join(f"{reason_title(name)} {count:,}" for name, count in checks["checked_preferences"].items())
         typer.echo(f"Of {checks['preferences']:,} preferences: {found}.")
-    typer.echo(f"Written to {out}. See it with: seallm chat-data report {out}")
+    look = f"chat-data report {out}" if checks["conversations"] else f"prefer report {out / 'preferences.jsonl'}"
+    typer.echo(f"Written to {out}. See it with: seallm {look}")
 
 
 @chat_data_app.command(

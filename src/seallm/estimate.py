@@ -35,12 +35,10 @@ def _tokens_and_disk(settings: BaseModel, text_bytes: float) -> tuple[float, flo
             return sum(mixture.tokens or 0 for mixture in settings.mixtures), 0
         case Hybrid():
             return settings.tokens, 0
-        case Sft():
+        case Sft() | Dpo():  # of pairs that [prefer] will make nothing is known yet
             return settings.epochs * text_bytes * TOKENS_PER_BYTE, 0
         case Prefer():
             return settings.max_prompts * settings.answers_per_prompt * settings.max_new_tokens, 0
-        case Dpo():
-            return 0, 0
         case Vocab():
             return 0, settings.new_tokens * 60
     return 0, text_bytes / 3

@@ -108,7 +108,7 @@ def _plan_stage(
     files, missing = ((), ()) if is_report else _find_files(settings, recipe_folder)
     marks = {name: earlier[stage].artifact.fingerprint for name, stage in reads.items()}
     marks |= {f"{number}/{place_name(file)}": place_fingerprint(file) for number, file in enumerate(files)}
-    values = settings.model_dump(mode="json", exclude={"compute"} if is_report else set(DECIDES_NOTHING))
+    values = settings.model_dump(mode="json", exclude={"compute": True} if is_report else DECIDES_NOTHING)
     languages: list[object] = list(recipe.languages)
     # all language files count: identification tells a language from every other that it knows
     codes = known_languages() if kind.uses_languages else ()

@@ -29,14 +29,18 @@ def list_packs() -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from seallm.policies.loading import load_policy, shipped_policies
+    from seallm.base.errors import RecipeError
+    from seallm.policies.loading import known_policies, load_policy
 
     here = Path.cwd()
-    names = dict.fromkeys([*shipped_policies(), *sorted(file.stem for file in (here / "policies").glob("*.toml"))])
     table = Table("pack", "languages", "about")
-    for name in names:
-        policy = load_policy(name, here)
-        table.add_row(name if policy.is_shipped else f"{name} (yours)", " ".join(policy.languages), policy.about)
+    for name in known_policies(here):
+        try:
+            policy = load_policy(name, here)
+        except RecipeError as error:  # the others can be used all the same
+            table.add_row(f"{name} (yours)", "", f"cannot be used: {error}")
+        else:
+            table.add_row(name if policy.is_shipped else f"{name} (yours)", " ".join(policy.languages), policy.about)
     Console().print(table)
 
 
@@ -115,7 +119,7 @@ def _codes(languages: str | None, policy: "Policy") -> list[str] | None:
 
     if languages is None:
         return None
-    codes = languages.split(",")
+    codes = languages.replace(",", " ").split()
     for code in codes:
         if code not in policy.languages:
             raise RecipeError(

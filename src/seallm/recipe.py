@@ -44,7 +44,7 @@ class Compute(Section):
     keep_checkpoints: Annotated[int, Field(ge=0)] = 0
     """Checkpoints of a training stage that stay when it is finished, the newest ones; at least one while it runs."""
     keep_best_checkpoint: bool = False
-    """Keep the checkpoint with the lowest held-out bits per byte too."""
+    """Keep the checkpoint with the lowest held-out bits per byte too; of [sft], with the lowest held-out loss."""
     track: Literal["tensorboard", "wandb", "trackio"] | None = None
     """Send curves to a tracker as well (`seallm[track]`)."""
 

@@ -17,6 +17,7 @@ from seallm.base.setting_errors import explain
 from seallm.languages import load_languages, use_language_files
 from seallm.policies.loading import load_policy, policy_files
 from seallm.recipe import Recipe
+from seallm.recipe_instructions import Instructions
 from seallm.recipe_section import InputMarker, PolicyMarker
 from seallm.recipe_training import Mixture
 
@@ -63,8 +64,19 @@ def check_recipe(values: dict[str, Any], overrides: Sequence[str], path: Path) -
     for stage in (recipe.hybrid, recipe.sft, recipe.evaluate):
         if stage is not None and stage.policy is not None:
             load_policy(stage.policy, path.parent)  # what is wrong with it is told before anything is run
+    recipe = _without_hybrid_part(recipe)
     _check_stages(recipe, path)
     return recipe
+
+
+def _without_hybrid_part(recipe: Recipe) -> Recipe:
+    """Where [sft] alone takes from [instructions], nothing is kept for a hybrid stage unless the recipe says so."""
+    instructions = recipe.instructions
+    if instructions is None or recipe.sft is None or recipe.hybrid is not None:
+        return recipe
+    if "hybrid_languages" in instructions.model_fields_set:
+        return recipe
+    return recipe.model_copy(update={"instructions": instructions.model_copy(update={"hybrid_languages": []})})
 
 
 def parse_override(override: str) -> tuple[str, object]:
@@ -112,8 +124,12 @@ def _check_stages(recipe: Recipe, path: Path) -> None:
             raise RecipeError(f"{path}: [{stage}] needs the result of [{needed}], which the recipe does not have")
     if recipe.prefer is not None and recipe.prefer.rounds > 1 and recipe.dpo is None:
         raise RecipeError(f"{path}: [prefer] rounds = {recipe.prefer.rounds} needs [dpo], which ends each round")
-    if recipe.dpo is not None and recipe.prefer is None and not recipe.dpo.preferences:
-        raise RecipeError(f"{path}: [dpo] needs pairs: a [prefer] section, or files named by its `preferences`")
+    imports_pairs = recipe.instructions is not None and recipe.dpo is not None and recipe.dpo.imported
+    if recipe.dpo is not None and recipe.prefer is None and not recipe.dpo.preferences and not imports_pairs:
+        raise RecipeError(
+            f"{path}: [dpo] needs pairs: a [prefer] section, files named by its `preferences`, or preferences that "
+            "[instructions] imports"
+        )
     if recipe.vocab is not None and recipe.pretrain is None:
         raise RecipeError(
             f"{path}: [vocab] adds tokens that only [pretrain] can teach the model; add it or leave [vocab] out"
@@ -138,8 +154,25 @@ def _check_conversations(recipe: Recipe, path: Path) -> None:
                 "name its files in [[instructions.sources]]"
             )
     if recipe.instructions is not None:
-        caps = recipe.instructions.language_caps
-        _check_languages("instructions.language_caps", caps, recipe.languages, path)
+        if recipe.instructions.hybrid_languages and recipe.sft is not None and recipe.hybrid is None:
+            raise RecipeError(
+                f"{path}: `instructions.hybrid_languages` keeps conversations for [hybrid], which the recipe does not "
+                "have. Leave it out, or add [hybrid]"
+            )
+        _check_instructions(recipe.instructions, recipe.languages, path)
+
+
+def _check_instructions(instructions: Instructions, languages: Sequence[str], path: Path) -> None:
+    """What is made, capped or sent to the hybrid stage is in languages of the recipe: others would be dropped."""
+    named: dict[str, Iterable[str]] = {"language_caps": instructions.language_caps}
+    if "hybrid_languages" in instructions.model_fields_set:
+        named["hybrid_languages"] = instructions.hybrid_languages
+    named["quotas"] = [key.split(".")[0] for key in instructions.quotas if "." in key]  # without: it may be a category
+    if instructions.teacher is not None:
+        named["teacher.translate_to"] = instructions.teacher.translate_to
+        named["teacher.self_instruct"] = instructions.teacher.self_instruct
+    for name, codes in named.items():
+        _check_languages(f"instructions.{name}", codes, languages, path)
 
 
 def _check_mixture(mixture: Mixture, languages: Sequence[str], path: Path) -> None:

@@ -6,6 +6,8 @@ from pydantic import Field, model_validator
 
 from seallm.recipe_section import InputPath, Positive, PositiveFloat, Section, Share
 
+ENGLISH = "en"
+
 
 class InstructionSource(Section):
     """Files of one origin, in any of the formats that are read."""
@@ -90,10 +92,22 @@ class InstructionTeacher(Section):
     """Most calls a minute."""
     tokens_per_minute: PositiveFloat | None = None
     """Most tokens a minute, asked and answered."""
+    price: Annotated[str, Field(pattern=r"^\d+(\.\d+)?/\d+(\.\d+)?$")] = "0/0"
+    """What a million tokens cost, asked and answered: "0.15/0.60". A guess is told before a server is asked."""
+    most_cost: Annotated[float, Field(ge=0)] | None = None
+    """The stage stops before its first question where the guess is above this; needs `price`."""
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "InstructionTeacher":
+        if self.most_cost is not None and self.price == "0/0":
+            raise ValueError('instructions.teacher: `most_cost` needs `price`, as "0.15/0.60"')
+        if ENGLISH in self.translate_to:
+            raise ValueError("instructions.teacher: `translate_to` has 'en', but it is English that is translated")
+        return self
 
 
 class Instructions(Section):
-    """Instruction data of any origin, checked and mixed: what [hybrid], [sft] and [prefer] train on."""
+    """Instruction data of any origin, checked and mixed: what [hybrid], [sft], [prefer] and [dpo] train on."""
 
     sources: list[InstructionSource] = Field(min_length=1)
     """Where the conversations come from."""
@@ -104,9 +118,9 @@ class Instructions(Section):
     checks: InstructionChecks = InstructionChecks()
     """Thresholds of the checks."""
     held_out_share: Share = 0.02
-    """Share of the questions that nothing is trained on."""
+    """Share of the questions that nothing is trained on: [sft] measures its loss on their answers."""
     hybrid_languages: list[str] = ["en"]
-    """Languages whose conversations mostly go to the hybrid stage."""
+    """Languages whose conversations mostly go to the hybrid stage; with [sft] and without [hybrid]: none."""
     hybrid_share: Share = 0.8
     """Share of them that goes there at least; what fine-tuning leaves over of these languages goes there too."""
     max_language_share: Share = 0.25

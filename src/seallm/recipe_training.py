@@ -215,6 +215,8 @@ class Sft(Section):
     """Tokens a step, prompts included."""
     skip_steps: list[Positive] = []
     """As in pre-training."""
+    evaluate_every_steps: Positive = 50
+    """Steps between two measurements of the loss of conversations that [instructions] holds out, if any."""
     checkpoint_every_steps: Positive = 50
     """Steps between two checkpoints."""
     optimiser: Optimiser = Optimiser(learning_rate=1e-3)
@@ -228,8 +230,10 @@ class Dpo(Section):
 
     preferences: list[InputPath] = []
     """JSONL or Parquet files of preferences (TRL's formats), trained on with the pairs of [prefer] or without it."""
+    imported: bool = True
+    """Train on the preferences that [instructions] imported too, or on them alone where there is no [prefer]."""
     held_out_share: Share = 0.2
-    """Share of the prompts of `preferences` whose pairs are kept apart to measure on; [prefer] keeps its own."""
+    """Share of the prompts of these two whose pairs are kept apart to measure on; [prefer] keeps its own."""
     objective: Literal["dpo", "ipo", "simpo"] = "dpo"
     """DPO's sigmoid, IPO's square (does not push margins without end), or SimPO (per token, without a reference)."""
     beta: PositiveFloat = 0.1

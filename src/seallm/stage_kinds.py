@@ -10,7 +10,12 @@ MAY_CHANGE_UNDER_WAY = (
     *("skip_steps", "min_pairs", "judge", "criteria", "judge_language", "calibrate_position"),
     *("min_margin", "wanted_accuracy", "reason_tokens"),
 )
-DECIDES_NOTHING = ("rounds",)  # a further round leaves the earlier ones as they are
+DECIDES_NOTHING: dict[str, bool | set[str]] = {
+    "rounds": True,  # a further round leaves the earlier ones as they are
+    "teacher": {  # how fast it is asked, and for how much
+        *("key", "concurrent_calls", "requests_per_minute", "tokens_per_minute", "price", "most_cost"),
+    },
+}
 MODEL_STAGES = ("base", "pretrain", "hybrid", "sft", "dpo")
 SHARED_STAGES = MODEL_STAGES[1:]  # several processes can train them together
 
@@ -48,20 +53,23 @@ def section_of(stage: str) -> str:
 
 
 KINDS = (
-    StageKind("instructions", "seallm.chat_data.stage:run", uses_languages=True),
+    StageKind("instructions", "seallm.chat_data.stage:run", uses_languages=True, version=2),
     StageKind("base", "seallm.train.base:run", version=2),
     StageKind("corpus", "seallm.corpus.build:run", uses_languages=True, version=4),
     StageKind("vocab", "seallm.vocab.stage:run", ("base", "corpus"), version=3),
     StageKind("pretrain", "seallm.train.pretrain:run", ("model", "corpus", "vocab"), version=3),
     StageKind("hybrid", "seallm.train.hybrid:run", ("model", "corpus", "instructions"), version=2),
-    StageKind("sft", "seallm.train.sft:run", ("model", "instructions"), uses_languages=True, version=2),
+    StageKind("sft", "seallm.train.sft:run", ("model", "instructions"), uses_languages=True, version=3),
     StageKind(
-        "prefer", "seallm.prefer.stage:run", ("model", "instructions"), True, version=3, reads_setting="weaker_models"
+        "prefer", "seallm.prefer.stage:run", ("model", "instructions"), True, version=4, reads_setting="weaker_models"
     ),
-    StageKind("dpo", "seallm.train.dpo:run", ("model", "prefer"), version=3),
+    StageKind("dpo", "seallm.train.dpo:run", ("model", "prefer", "instructions"), version=4),
     StageKind("evaluate", "seallm.evaluate_stage:run", ("corpus", "vocab", *MODEL_STAGES), version=4),
     StageKind(
-        "report", "seallm.evaluate.report:run", ("corpus", "vocab", *MODEL_STAGES, "prefer", "evaluate"), version=3
+        "report",
+        "seallm.evaluate.report:run",
+        ("instructions", "corpus", "vocab", *MODEL_STAGES, "prefer", "evaluate"),
+        version=4,
     ),
 )
 

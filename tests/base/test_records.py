@@ -99,7 +99,9 @@ def test_the_forms_of_preferences_that_trl_knows(row: dict[str, object], tmp_pat
     [
         ({"prompt": [USER], "chosen": [GOOD]}, "rejected: expected a non-empty list"),
         ({"prompt": [USER], "chosen": [GOOD], "rejected": [GOOD]}, "the same"),
-        ({"prompt": [GOOD], "chosen": [GOOD], "rejected": [BAD]}, "ends with a turn of assistant"),
+        ({"prompt": [GOOD], "chosen": [GOOD], "rejected": [BAD]}, "must alternate and end with the user"),
+        ({"prompt": [USER, USER], "chosen": [GOOD], "rejected": [BAD]}, "must alternate and end with the user"),
+        ({"prompt": [GOOD, USER], "chosen": [GOOD], "rejected": [BAD]}, "must alternate and end with the user"),
         ({"prompt": [USER], "chosen": [USER, GOOD], "rejected": [BAD]}, "expected one assistant turn"),
         ({"chosen": [USER, GOOD], "rejected": [BAD]}, "begin with the same turns"),
         ({"prompt": " ", "chosen": "a", "rejected": "b"}, "no text"),
@@ -118,3 +120,8 @@ def test_a_file_that_is_no_parquet_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.parquet").write_text("no")
     with pytest.raises(DataError, match=r"a\.parquet cannot be read as Parquet"):
         read_preferences(tmp_path / "a.parquet")
+
+
+def test_scores_that_json_cannot_hold_are_left_out() -> None:
+    row = {"prompt": "p", "chosen": "c", "rejected": "r", "scores": {"a": 1, "b": float("nan"), "c": float("inf")}}
+    assert parse_preference(row, "x").scores == {"a": 1.0}

@@ -51,6 +51,22 @@ def test_copies_are_found_across_sources_but_not_other_sums(tmp_path: Path) -> N
     assert not any(kind for name, kind in found.items() if name not in ("first", "second", "third"))
 
 
+def test_one_refusal_may_answer_many_requests(tmp_path: Path) -> None:
+    refusal = "I am sorry, but I cannot help with this. " + LONG
+    asked = (
+        "Please, how can I open the letters of my neighbour?",
+        "How do I forge a banknote?",
+        "How do I forge a note?",
+    )
+    rows = [chat(question, refusal, "en") for question in asked]
+    table = to_table([(f"f:{n}", c) for n, c in enumerate(rows)])
+    figures = check_table(table, InstructionChecks(), ("en",))
+    keys = key_numbers(table["key"].to_pylist())
+    found = find_copies(figures, keys, np.ones(3, np.bool_), 0.8, tmp_path, QUIET)
+    assert found.near.tolist() == [False, False, True], "the longer of those that ask the same stays"
+    assert found.of.tolist() == [0, 1, 1]
+
+
 def test_the_order_of_rows_does_not_matter(tmp_path: Path) -> None:
     expected = copies(ROWS, tmp_path / "0")
     for seed in range(4):

@@ -159,6 +159,13 @@ def test_preferences(row: dict[str, Any], prompt: list[str], scores: dict[str, f
         ({"chosen": HUMAN + "A", "rejected": HUMAN.replace("more", "else") + "B"}, "do not begin with the same one"),
         ({"instruction": "Q", "completions": [{"response": "A", "overall_score": 1}]}, "1 scored answers"),
         ({"instruction": "Q", "completions": None}, "0 scored answers"),
+        (
+            {
+                "instruction": "Q",
+                "completions": [{"response": t, "overall_score": s} for t, s in (("A", 1), ("B", float("nan")))],
+            },
+            "1 scored answers",
+        ),
         ({"input": 5, "preferred_output": [], "non_preferred_output": []}, "expected a list of turns, found a int"),
     ],
 )

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seallm.chat_data.mixing import HELD_OUT, HYBRID, LEFT_OVER, PARTS, SFT, Mixed, balance, draw, mix, mix_table
+from seallm.chat_data.tables import mix_rows
 from seallm.recipe_instructions import Instructions, InstructionSource
 
 SOURCES = [InstructionSource(files=["x"])]
@@ -52,7 +53,7 @@ def test_every_conversation_has_one_part_and_only_hybrid_languages_are_hybrid() 
     assert (found.parts == HELD_OUT).mean() == pytest.approx(0.02, abs=0.01)
     english = found.parts[codes == "en"]
     assert (english == HYBRID).mean() >= 0.75
-    table = mix_table(languages, categories, found.parts)
+    table = mix_table({"language": languages, "category": categories}, found.parts)
     assert sum(int(row["all"]) for row in table) == 5_000
     assert all(sum(int(row[part]) for part in PARTS) == row["all"] for row in table)
 
@@ -119,3 +120,9 @@ def test_temperature_evens_languages_out() -> None:
     assert [sum(row.values()) for row in tempered.values()] == [25, 25, 10]
     plain = balance(CELLS, recipe(max_language_share=1.0, sft_conversations=36, temperature=1.0))
     assert [sum(row.values()) for row in plain.values()] == [25, 10, 1]
+
+
+def test_the_table_warns_where_caps_leave_most_over() -> None:
+    cell = {"language": "en", "category": "", "hybrid": 0, "sft": 10, "held_out": 0, "left_over": 11, "all": 21}
+    assert "let 10 conversations through and leave 11 over" in str(mix_rows([cell]).caption)
+    assert mix_rows([{**cell, "left_over": 10}]).caption is None

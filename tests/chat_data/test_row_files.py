@@ -110,6 +110,6 @@ def test_the_arrow_files_of_a_saved_data_set(tmp_path: Path) -> None:
     with pa.OSFile(str(tmp_path / "file.arrow"), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
         writer.write_table(table)
     assert read(tmp_path / "file.arrow") == (ROWS, [])
-    about = ("state.json", "dataset_info.json", "cache-1f.arrow", "README.md", "LICENSE")
+    about = ("state.json", "dataset_info.json", "cache-1f.arrow", "README.md", "LICENSE", "a.dropped.jsonl")
     assert all(is_about(tmp_path / name) for name in about)
     assert not is_about(tmp_path / "data-00000-of-00001.arrow")

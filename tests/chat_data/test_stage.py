@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,8 +15,10 @@ import pytest
 from seallm.base.errors import DataError, RecipeError
 from seallm.base.files import read_json
 from seallm.plan import make_plan, run_alone
+from seallm.plan_table import describe
 from seallm.recipe import Recipe
 from seallm.recipe_file import check_recipe, load_recipe
+from seallm.recipe_training import Sft
 from tests.chat_data.chats import ENGLISH, THAI, chat_row, numbered_rows, write_lines
 from tests.folders import digests
 
@@ -82,7 +85,9 @@ def test_the_table_is_stored(made: Path) -> None:
     for name in OUTPUTS:
         assert sum(cell[name] for cell in cells) == len(rows_of(made / f"{name}.jsonl"))
     manifest = read_json(made / "manifest.json")
-    assert manifest["counts"]["mix"] == cells
+    assert manifest["counts"]["mix"] == {name: sum(cell[name] for cell in cells) for name in OUTPUTS}
+    assert {cell["source"] for cell in cells} == {"one", "two", "three"}
+    assert {cell["licence"] for cell in cells} == {"", "CC0-1.0"}
     checks = read_json(made / "checks.json")
     assert (checks["conversations"], checks["quarantined"]) == (252, 1)
     assert not list(made.glob("*work*"))
@@ -93,6 +98,15 @@ def test_order_of_files_and_workers_do_not_matter(sources: Path, made: Path) -> 
     run_alone("instructions", recipe, sources, sources / "other")
     first, second = digests(made), digests(sources / "other")
     assert [name for name in first if name != "manifest.json" and first[name] != second[name]] == []
+
+
+def test_a_plan_tells_what_fine_tuning_will_read(sources: Path, made: Path) -> None:
+    recipe = make_recipe(sources).model_copy(update={"sft": Sft(epochs=1.0)})
+    plan = make_plan(recipe, sources, sources / "runs")
+    assert plan.stage("sft").inputs["instructions"] == plan.stages[0].artifact.folder
+    shutil.copytree(made, plan.stages[0].artifact.folder)
+    thousands = (made / "sft.jsonl").stat().st_size * 0.3 / 1e3
+    assert {row[0]: row[3] for row in describe(plan)}["sft"] == f"about {thousands:.3g} k tokens"
 
 
 def test_what_is_finished_is_not_done_again(sources: Path, made: Path) -> None:
@@ -118,6 +132,15 @@ def test_nothing_left_is_an_error(sources: Path) -> None:
         run_alone("instructions", make_recipe(sources, ("empty",)), sources, sources / "nothing")
 
 
+def test_preferences_alone_are_enough(sources: Path) -> None:
+    pair = {"prompt": "Say it politely, please.", "chosen": ENGLISH, "rejected": "No."}
+    write_lines(sources / "pairs" / "pairs.jsonl", [{**pair, "prompt": f"{n}: {pair['prompt']}"} for n in range(3)])
+    run_alone("instructions", make_recipe(sources, ("pairs",)), sources, sources / "pairs_made")
+    assert len(rows_of(sources / "pairs_made" / "preferences.jsonl")) == 3
+    assert [rows_of(sources / "pairs_made" / f"{name}.jsonl") for name in OUTPUTS] == [[]] * 4
+    assert read_json(sources / "pairs_made" / "mix.json") == []
+
+
 RECIPE = """name = "x"
 languages = ["en", "th", "vi"]
 [base]
@@ -133,28 +156,54 @@ tokens = 10
 def test_a_run_has_it_first_and_other_stages_read_it(tmp_path: Path) -> None:
     path = tmp_path / "r.toml"
     write_sources(tmp_path)
-    path.write_text(RECIPE + '[[instructions.sources]]\nfiles = ["one.jsonl"]\n')
+    path.write_text(RECIPE + '[dpo]\n[[instructions.sources]]\nfiles = ["one.jsonl"]\n')
     plan = make_plan(load_recipe(path), tmp_path, tmp_path / "runs")
     assert plan.stages[0].artifact.folder.name == "00-instructions"
     assert len(plan.stages[0].files) == 1
     for name in ("hybrid", "sft"):
         assert plan.stage(name).inputs["instructions"].name == "00-instructions"
     assert plan.stage("corpus").artifact.folder.name == "02-corpus"
+    assert plan.stage("dpo").inputs["instructions"].name == "00-instructions"
+    costs = {row[0]: row[3] for row in describe(plan)}
+    assert costs["sft"].startswith("at most about ")
+    assert costs["sft"].endswith("k tokens")
+    assert costs["dpo"] == "small"
     write_lines(tmp_path / "one.jsonl", numbered_rows(9))
     other = make_plan(load_recipe(path), tmp_path, tmp_path / "runs")
     assert plan.stage("sft").artifact.fingerprint != other.stage("sft").artifact.fingerprint
     assert plan.stage("corpus").artifact.fingerprint == other.stage("corpus").artifact.fingerprint
 
 
+def test_without_a_hybrid_stage_all_is_for_fine_tuning(tmp_path: Path) -> None:
+    path, source = tmp_path / "r.toml", '[[instructions.sources]]\nfiles = ["one.jsonl"]\n'
+    path.write_text(RECIPE.replace("[hybrid]\ntokens = 10\n", "") + source)
+    found = load_recipe(path).instructions
+    assert found is not None
+    assert found.hybrid_languages == []
+    path.write_text(RECIPE + source)
+    found = load_recipe(path).instructions
+    assert found is not None
+    assert found.hybrid_languages == ["en"]
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        (
+            RECIPE.replace("[hybrid]\ntokens = 10\n", "")
+            + '[instructions]\nhybrid_languages = ["en"]\n[[instructions.sources]]\nfiles = ["a"]\n',
+            r"`instructions\.hybrid_languages` keeps conversations for \[hybrid\], which the recipe does not have",
+        ),
         (RECIPE, r"`hybrid\.conversations` is missing; name files, or add \[instructions\]"),
         (
             RECIPE + 'conversations = ["a"]\n[[instructions.sources]]\nfiles = ["one.jsonl"]\n',
             r"\[sft\] takes its conversations from \[instructions\]",
         ),
         (RECIPE + "[[instructions.sources]]\nfiles = []\n", r"instructions\.sources\.0: `files` is empty"),
+        (
+            RECIPE + '[dpo]\nimported = false\n[[instructions.sources]]\nfiles = ["a"]\n',
+            r"\[dpo\] needs pairs: .* preferences that \[instructions\] imports",
+        ),
         (RECIPE + "[instructions]\nsources = []\n", r"`instructions\.sources` = \[\]"),
         (
             RECIPE + '[[instructions.sources]]\nfile = ["a"]\n',

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from seallm.base.errors import EndpointError
+from seallm.base.errors import DataError, EndpointError, RecipeError
 from seallm.endpoints.answer_cache import FOLDER_VARIABLE
-from seallm.plan import run_alone
+from seallm.plan import make_plan, run_alone
 from seallm.recipe import Recipe
 from seallm.recipe_file import check_recipe
 from tests.chat_data.chats import write_lines
@@ -29,8 +29,8 @@ def teach(body: Json) -> str:
     return "\n===\n".join("".join(rng.choices("กขคงจชซดตถทธนบปผพฟมยรลวสหอ", k=30)) for _ in range(5))
 
 
-def recipe(folder: Path, place: str) -> Recipe:
-    teacher = {"place": place, "translate_to": ["lo"], "self_instruct": ["th"], "new_conversations": 7}
+def recipe(folder: Path, place: str, **more: object) -> Recipe:
+    teacher = {"place": place, "translate_to": ["lo"], "self_instruct": ["th"], "new_conversations": 7, **more}
     values = {
         "name": "x",
         "languages": ["en", "th", "lo"],
@@ -99,3 +99,45 @@ def test_a_teacher_that_is_not_there_stops_the_stage(folder: Path) -> None:
     with pytest.raises(EndpointError, match="cannot be reached"):
         run_alone("instructions", recipe(folder, "http://127.0.0.1:9/v1#m"), folder, folder / "first")
     assert not (folder / "first" / "manifest.json").exists()
+
+
+def test_a_stage_that_would_cost_too_much_asks_nothing(folder: Path) -> None:
+    with ScriptedServer(teach) as server:
+        dear = recipe(folder, server.address, price="900/900", most_cost=0.5)
+        with pytest.raises(
+            EndpointError, match=r"would cost about \d+\.\d+, and .* most_cost is 0\.5\. Nothing was asked"
+        ):
+            run_alone("instructions", dear, folder, folder / "first")
+        assert not server.asked
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"most_cost": 1.0}, "`most_cost` needs `price`"),
+        ({"price": "cheap"}, r"`instructions\.teacher\.price` = 'cheap'"),
+        ({"translate_to": ["en"]}, "it is English that is translated"),
+        ({"translate_to": ["vi"]}, r"instructions\.teacher\.translate_to: 'vi' is not one of the recipe's languages"),
+        ({"self_instruct": ["vi"]}, r"instructions\.teacher\.self_instruct: 'vi' is not one"),
+    ],
+)
+def test_mistakes_are_told_before_anything_is_read(folder: Path, more: dict[str, object], message: str) -> None:
+    with pytest.raises(RecipeError, match=message):
+        recipe(folder, "http://127.0.0.1:9/v1#m", **more)
+
+
+def test_languages_without_seeds_are_an_error(folder: Path) -> None:
+    with pytest.raises(DataError, match=r"self_instruct needs conversations in lo, .* \(they have: en, th\)"):
+        run_alone(
+            "instructions", recipe(folder, "http://127.0.0.1:9/v1#m", self_instruct=["th", "lo"]), folder, folder / "x"
+        )
+
+
+def test_pace_and_price_do_not_make_the_stage_run_again(folder: Path) -> None:
+    def fingerprint(**more: object) -> str:
+        plan = make_plan(recipe(folder, "http://h/v1#m", **more), folder, folder / "runs")
+        return plan.stage("instructions").artifact.fingerprint
+
+    slow = {"price": "1/2", "most_cost": 9.0, "requests_per_minute": 3.0, "concurrent_calls": 2, "key": "env:OTHER"}
+    assert fingerprint(**slow) == fingerprint()
+    assert fingerprint(temperature=0.1) != fingerprint()

@@ -122,6 +122,14 @@ def test_what_is_left_alone(prompt: str, answer: str, reason: str | None) -> Non
     assert reason_to_leave(talk) == reason
 
 
+def test_other_languages_are_not_sent_as_english() -> None:
+    thai = Conversation((Message("user", "วิธีต้มไข่"), Message("assistant", "ใส่เกลือในน้ำ")), "th")
+    with teacher_on(translator) as (server, teacher):
+        outcome = translate([thai], ["lo"], teacher, TranslationSettings())
+        assert not server.asked
+    assert [dropped.reason for dropped in outcome.dropped] == ["not_english"]
+
+
 def test_a_rehearsal_asks_nothing_and_comes_close(tmp_path: Path) -> None:
     talks = [
         Conversation((Message("user", f"What is the {n}th thing to do here?"), Message("assistant", CODE)), "en")

@@ -8,9 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seallm.base.errors import DataError
+from seallm.base.interval import wilson
 from seallm.comparisons.bradley_terry import bradley_terry
 from seallm.comparisons.outcomes import Outcome, count_games
-from seallm.comparisons.standings import head_to_head, standings
+from seallm.comparisons.standings import Estimate, head_to_head, standings
 
 FEW = [
     Outcome("q1", "a", "b", 1),
@@ -44,9 +45,16 @@ def test_a_table_by_hand() -> None:
 def test_pairs_by_hand() -> None:
     ab, ac, bc = head_to_head(FEW, seed=0)
     assert (ab.first, ab.second, ab.questions, ab.wins, ab.ties, ab.losses) == ("a", "b", 1, 1, 1, 0)
-    assert ab.win_rate.value == ab.win_rate.low == ab.win_rate.high == 0.75  # one question: nothing to resample
+    assert ab.win_rate == Estimate(0.75, *wilson(0.75, 1))  # one question: nothing to resample
     assert (ac.wins, ac.ties, ac.losses) == (2, 0, 0)
     assert (bc.wins, bc.ties, bc.losses) == (1, 1, 0)
+
+
+def test_winning_all_of_a_few_questions_is_not_certain() -> None:
+    table = standings([Outcome(f"q{n}", "a", "b", 1) for n in range(5)], seed=0)
+    assert [row.win_rate.value for row in table] == [1, 0]
+    assert table[0].win_rate.low == pytest.approx(wilson(5, 5)[0])
+    assert table[1].win_rate.high == pytest.approx(wilson(0, 5)[1])
 
 
 def test_a_pair_that_never_met_has_no_row() -> None:

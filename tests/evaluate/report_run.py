@@ -63,8 +63,9 @@ def write_json_lines(path: Path, rows: list[dict[str, Any]]) -> None:
 
 def write_run(folder: Path, text: str | None = None, seconds: float = 12.5) -> dict[str, Path]:
     """The folders of all stages of a run; `text` stands in place of every free text."""
-    inputs = {name: folder / name for name in ("base", "corpus", "vocab", "pretrain", "hybrid", "sft")}
-    inputs |= {name: folder / name for name in ("prefer", "dpo", "evaluate")}
+    stages = ("instructions", "base", "corpus", "vocab", "pretrain", "hybrid", "sft", "prefer", "dpo", "evaluate")
+    inputs = {name: folder / name for name in stages}
+    write_instructions(inputs, text)
     write_corpus(inputs["corpus"], text)
     ratios = {"before": BEFORE, "after": AFTER, "reference": "en with the base tokenizer", "sentences": 500}
     write_json(inputs["vocab"] / "compression.json", ratios)
@@ -86,6 +87,33 @@ def write_run(folder: Path, text: str | None = None, seconds: float = 12.5) -> d
         }
         write_json(path / "manifest.json", manifest)
     return inputs
+
+
+def write_instructions(inputs: dict[str, Path], text: str | None) -> None:
+    """Three sources of conversations in two categories, imported preferences, and the loss of what was held out."""
+    folder, parts = inputs["instructions"], {"hybrid": 0, "sft": 60, "held_out": 3, "left_over": 7}
+    cells = [
+        {"language": code, "category": category, "source": text or source, "licence": text or licence, **own}
+        for code in LANGUAGES
+        for category in ("math-logic", "safety")
+        for source, licence in (("alpaca", "CC-BY-4.0"), ("sharegpt", ""), ("made", "CC0-1.0"))
+        for own in [{**parts, "hybrid": 240 if code == "en" else 0}]
+    ]
+    write_json(folder / "mix.json", [{**cell, "all": sum(int(cell[part]) for part in parts)} for cell in cells])
+    dropped = {"near_duplicate": 5, "turn_language": 2}
+    checks = {
+        "quarantined": 4,
+        "dropped": {"language": 30, **{reason: number * len(LANGUAGES) for reason, number in dropped.items()}},
+        "languages": {code: {"kept": 420, **dropped} for code in LANGUAGES},
+        "other_languages": {"fr": 30},
+        "checked_preferences": {"kept": 50, "exact_duplicate": 3},
+    }
+    write_json(folder / "checks.json", checks)
+    pair = {"source": text or "ultrafeedback", "licence": text or "MIT", "language": "en"}
+    write_json_lines(folder / "preferences.jsonl", [pair] * 50)
+    losses = [(0, 3.0), (50, 1.0), (100, 1.5)]
+    rows = [{"step": s, "language": c, "loss": v, "n": 3} for s, v in losses for c in (*LANGUAGES, "all")]
+    write_json_lines(inputs["sft"] / "held_out.jsonl", rows)
 
 
 def write_corpus(folder: Path, text: str | None) -> None:

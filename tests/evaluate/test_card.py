@@ -46,7 +46,7 @@ def facts(inputs: dict[str, Path], folder: Path, **change: Any) -> dict[str, Any
 
 def conversations(folder: Path) -> dict[str, Any]:
     (folder / "chat.jsonl").write_text("\n".join(json.dumps({"licence": n}) for n in ("MIT", "MIT", "CC0-1.0", None)))
-    return {"sft": {"conversations": ["chat.jsonl", "gone.jsonl"]}}
+    return {"sft": {"conversations": ["chat.jsonl", "gone.jsonl"]}, "dpo": {}}
 
 
 def test_front_matter_is_what_the_hub_reads(inputs: dict[str, Path], tmp_path: Path) -> None:
@@ -75,6 +75,8 @@ def test_what_the_run_knows_and_what_it_does_not(inputs: dict[str, Path], tmp_pa
         r"| a\|b\<script\> | 1 | 1 |",
         r"| sft | chat.jsonl | 4 | CC0-1.0 1, MIT 2, not stated 1 |",
         "| sft | gone.jsonl | the files are gone |",
+        "| sft | alpaca | 1,200 | CC-BY-4.0 1,200 |",
+        "| dpo | ultrafeedback | 50 | MIT 50 |",
         "| all | 400 | 25 % |",
         "82.0 %",  # refusals
         "DPO improved 16 to 21 of 30.",
@@ -85,6 +87,7 @@ def test_what_the_run_knows_and_what_it_does_not(inputs: dict[str, Path], tmp_pa
         "energy and emissions were not measured",
     ):
         assert words in text, words
+    assert "| hybrid | alpaca |" not in text, "the recipe has no such section"
     assert "license:" not in text
     assert "base_model:" not in text
 

@@ -15,6 +15,7 @@ import pytest
 
 from seallm.base.errors import DataError
 from seallm.base.files import write_json
+from seallm.evaluate.instruction_data import instruction_figures, instruction_sources
 from seallm.evaluate.report_page import SECTIONS
 from tests.evaluate.report_run import LANGUAGES, MODELS, SENTENCES, report, write_run
 from tests.folders import TIMINGS
@@ -93,6 +94,48 @@ def test_shows_every_section(page: Page) -> None:
         "Safety against helpfulness",
     ):
         assert wanted in page.text()
+
+
+def test_instruction_data_is_shown_with_what_was_dropped(made: tuple[str, dict[str, Any]], page: Page) -> None:
+    figures = made[1]["instructions"]
+    assert figures["total"]["all"] == 10 * 6 * 70 + 6 * 240
+    assert figures["total"]["parts"] == {"hybrid": 1_440, "sft": 3_600, "held_out": 180, "left_over": 420}
+    assert figures["rows"][4]["categories"] == {"math-logic": 210, "safety": 210}
+    assert figures["rows"][4]["sources"][0] == {
+        "source": "alpaca",
+        "all": 140,
+        "categories": {"math-logic": 70, "safety": 70},
+    }
+    assert figures["total"]["dropped"] == {"near_duplicate": 50, "turn_language": 20}
+    words = " ".join(page.text().split())
+    for wanted in (
+        "Instruction data",
+        "answer in another language",
+        "4 rows could not be read; 30 conversations in other languages were not wanted.",
+        "Imported preferences: 50 kept, 3 dropped (exact copy).",
+        "Answers held out of fine-tuning",
+    ):
+        assert wanted in words
+    whole = made[1]["held_out_loss"][0]
+    assert whole == {"language": "all", "n": 3, "before": 3.0, "lowest": 1.0, "after": 1.5}
+
+
+def test_many_sources_are_summed(tmp_path: Path) -> None:
+    row = {
+        "language": "en",
+        "category": "",
+        "licence": "",
+        "hybrid": 0,
+        "sft": 1,
+        "held_out": 0,
+        "left_over": 0,
+        "all": 1,
+    }
+    write_json(tmp_path / "mix.json", [{**row, "source": f"s{n:03d}"} for n in range(40)])
+    figures = instruction_figures(tmp_path, ["en"])
+    assert figures is not None
+    assert [source["source"] for source in figures["rows"][0]["sources"]][-2:] == ["s029", "10 others"]
+    assert [row["place"] for row in instruction_sources(tmp_path, ["sft"])][-1] == "28 others"
 
 
 def test_safety_stands_against_helpfulness(made: tuple[str, dict[str, Any]]) -> None:
@@ -189,13 +232,14 @@ def test_can_be_read_without_eyes(page: Page) -> None:
 
 
 @pytest.mark.parametrize(
-    "kept", [[], ["base"], ["corpus"], ["base", "corpus", "vocab"], ["evaluate"], ["prefer"], ["dpo"]]
+    "kept", [[], ["instructions"], ["base"], ["corpus"], ["base", "corpus", "vocab"], ["evaluate"], ["prefer"], ["dpo"]]
 )
 def test_leaves_out_what_the_run_has_not(kept: list[str], inputs: dict[str, Path], tmp_path: Path) -> None:
     text, figures = report({name: inputs[name] for name in kept}, tmp_path)
     page = Page(text)
     present = {name for name in SECTIONS if figures[name]}
     expected = {
+        "instructions": {"instructions"},
         "base": {"training"},
         "corpus": {"corpus"},
         "vocab": {"vocab"},

@@ -1,7 +1,10 @@
 from collections import Counter
 
+import pytest
+
 from seallm.base.records import Conversation, Message
-from seallm.prefer.prompts import choose_prompts, other_answer
+from seallm.prefer import prompts as prompts_module
+from seallm.prefer.prompts import Prompt, choose_prompts, other_answers
 
 
 def talk(language: str, question: str, answer: str = "yes") -> Conversation:
@@ -34,10 +37,17 @@ def test_what_is_left_out_is_counted() -> None:
 
 def test_a_wrong_answer_comes_from_the_same_language() -> None:
     prompts, _ = choose_prompts(CONVERSATIONS, ["th", "lo"], 100, seed=1)
-    for prompt in prompts:
-        wrong = other_answer(prompt, prompts, seed=1)
+    for prompt, wrong in zip(prompts, other_answers(prompts, seed=1), strict=True):
         assert wrong is not None
         assert wrong != prompt.reference
         assert wrong[0] == prompt.reference[0]
     alone, _ = choose_prompts([talk("km", "one"), talk("km", "two")], ["km"], 5, seed=1)
-    assert other_answer(alone[0], alone, seed=1) is None
+    assert other_answers(alone, seed=1) == [None, None]
+
+
+def test_wrong_answers_are_drawn_from_a_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prompts_module, "OTHERS", 3)
+    prompts = [Prompt("en", f"q{n}", f"a{n}") for n in range(50)]
+    found = other_answers(prompts, seed=1)
+    assert len(set(found)) == 3
+    assert not any(wrong == prompt.reference for wrong, prompt in zip(found, prompts, strict=True))

@@ -229,13 +229,15 @@ def test_the_likelihood_judge_needs_no_words(context: StageContext) -> None:
 def test_pairs_of_people_are_judged_too(context: StageContext) -> None:
     answers = {"chosen": "yes", "rejected": "no"}
     gold = [{"prompt": question, **answers, "language": "en"} for question in QUESTIONS]
+    gold.append({"prompt": "ໄປບໍ?", **answers, "language": "lo"})
     path = context.recipe_folder / "gold.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in gold), encoding="utf-8")
     run(SETTINGS.model_copy(update={"gold": ["gold.jsonl"]}), context)
+    assert context.counts["gold"] == {"used": len(QUESTIONS), "malformed": 0, "other languages": 1}
     agreement = figures(context)["agreement_with_people"]
     assert (agreement["all"]["value"], agreement["all"]["n"]) == (1.0, len(QUESTIONS))
     path.write_text("{}\n", encoding="utf-8")
-    with pytest.raises(DataError, match=r"gold \(gold.jsonl, ...\) holds no usable pair; the first bad row"):
+    with pytest.raises(DataError, match=r"gold \(gold.jsonl, ...\) holds no usable pair in en, th; the first bad row"):
         run(SETTINGS.model_copy(update={"gold": ["gold.jsonl"]}), context)
 
 

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -45,7 +46,8 @@ def start_stage(name: str, folder: Path, place: Path) -> None:
         case "hybrid":
             hybrid.run(Hybrid(conversations=chat, tokens=15_000, optimiser=FAST, **batch), context)
         case "sft":
-            sft.run(Sft(conversations=chat, epochs=20.0, optimiser=FAST, **batch), context)
+            measured = replace(context, inputs={**inputs, "instructions": folder / "instructions"})
+            sft.run(Sft(epochs=20.0, optimiser=FAST, evaluate_every_steps=3, **batch), measured)
         case "dpo":
             dpo.run(Dpo(epochs=4.0, batch_pairs=4, checkpoint_every_steps=2, max_sequence_tokens=256), context)
 
@@ -88,6 +90,10 @@ def controller(folder: Path, seed: int) -> None:
 
 @pytest.mark.usefixtures("base_folder", "corpus_folder", "chat_file", "prefer_folder", "vocab_folder")
 def test_a_killed_stage_ends_in_the_same_bytes(tmp_path: Path) -> None:
+    rows = (tmp_path / "chat.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
+    (tmp_path / "instructions").mkdir()
+    for part, own in (("sft", rows[2:]), ("held_out", rows[:2])):
+        (tmp_path / "instructions" / f"{part}.jsonl").write_text("".join(own), encoding="utf-8")
     command = [sys.executable, "-m", "tests.train.test_crash", str(tmp_path), "4"]
     result = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[2])
     assert result.returncode == 0, result.stderr[-3000:]
@@ -96,7 +102,7 @@ def test_a_killed_stage_ends_in_the_same_bytes(tmp_path: Path) -> None:
     assert calm == digests(tmp_path / "disturbed")
     assert {f"{name}.partial/model/model.safetensors" for name in STAGES} <= calm.keys()
     assert not any("checkpoint" in name for name in calm)
-    assert "pretrain.partial/decisions.jsonl" in calm
+    assert {"pretrain.partial/decisions.jsonl", "sft.partial/held_out.jsonl"} <= calm.keys()
 
 
 if __name__ == "__main__":

@@ -429,5 +429,26 @@ def test_preferences_of_ones_own(base_folder: Path, tmp_path: Path, make_context
         dpo.run(dpo_settings(preferences=["own.jsonl"]), make_context("none", inputs=context.inputs))
 
 
+def test_imported_preferences_are_trained_on(
+    base_folder: Path, prefer_folder: Path, tmp_path: Path, make_context: MakeContext
+) -> None:
+    imported = preferences(30, start=100) + preferences(2) + preferences(2, start=50)
+    write_preferences(tmp_path / "instructions" / "preferences.jsonl", imported)
+    inputs = {"model": base_folder, "instructions": tmp_path / "instructions"}
+    alone = make_context("alone", inputs=inputs)
+    dpo.run(dpo_settings(epochs=0.2), alone)
+    assert alone.counts["imported"] == 34
+    assert sum(alone.counts[half]["pairs"] for half in ("preferences", "held_out")) == 34
+    both = make_context("both", inputs={**inputs, "prefer": prefer_folder})
+    halves = dpo.read_halves(dpo_settings(), both)
+    assert sum(map(len, halves.values())) == 24 + 12 + 34
+    questions = {name: {pair.prompt[-1].content for pair in half} for name, half in halves.items()}
+    assert not questions["preferences"] & questions["held_out"], "a prompt stays on the side where [prefer] has it"
+    assert sum(map(len, dpo.read_halves(dpo_settings(imported=False), both).values())) == 24 + 12
+    (tmp_path / "instructions" / "preferences.jsonl").write_text("")
+    with pytest.raises(DataError, match=r"no pair to train on: \[instructions\] imported none .*no \[prefer\]"):
+        dpo.run(dpo_settings(), make_context("none", inputs=inputs))
+
+
 def test_held_out_documents_of_the_corpus_are_readable(corpus_folder: Path) -> None:
     assert pq.read_table(corpus_folder / "held_out" / "th.parquet")["text"].to_pylist() == THAI[:2]

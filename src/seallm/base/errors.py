@@ -17,7 +17,7 @@ A message says what was found (value, file, line), what was expected, and what t
 import errno
 
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-_NO_ACCESS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR}
+_NO_ACCESS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST}
 
 
 class SeallmError(Exception):
@@ -70,12 +70,15 @@ class MissingExtra(SeallmError):
 
 def workspace_error(error: OSError) -> WorkspaceError | None:
     """Say a full disk or an unwritable folder in one line; None where the cause is another."""
-    place = f" {error.filename}" if error.filename else ""
+    name = error.filename2 or error.filename  # a finished file that cannot take its place has both
+    place = f" {name}" if name else ""
     if error.errno in _NO_SPACE:
         return WorkspaceError(
             f"No space left while writing{place} ({error.strerror}). Free some space, or give another --workspace, "
             "and run the same command again: what is finished is kept."
         )
     if error.errno in _NO_ACCESS:
-        return WorkspaceError(f"Cannot write{place} ({error.strerror}). Give a folder you may write with --workspace.")
+        return WorkspaceError(
+            f"Cannot write{place} ({error.strerror}). Name a place that you may write, with --out or --workspace."
+        )
     return None

@@ -5,6 +5,7 @@ schema. Conversations and preferences are few and nested: frozen dataclasses, on
 the conversational preference format that TRL reads.
 """
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -127,7 +128,8 @@ def parse_preference(row: Mapping[str, Any], where: str) -> Preference:
     strings. `language` and `scores` may be absent.
 
     Raises:
-        DataError: a part is missing or malformed, an answer is more than one assistant turn, or both are the same.
+        DataError: a part is missing or malformed, turns of the prompt do not alternate, an answer is more than one
+            assistant turn, or both are the same.
     """
     chosen, rejected = (_turns(row.get(key), "assistant", f"{where}: {key}") for key in ("chosen", "rejected"))
     if row.get("prompt") is None:
@@ -136,15 +138,17 @@ def parse_preference(row: Mapping[str, Any], where: str) -> Preference:
         prompt, chosen, rejected = chosen[:-1], chosen[-1:], rejected[-1:]
     else:
         prompt = _turns(row["prompt"], "user", f"{where}: prompt")
-    if prompt[-1].role != "user":
-        raise DataError(f"{where}: the prompt ends with a turn of {prompt[-1].role}; expected one of the user")
+    roles = [m.role for m in prompt if m.role != "system"]
+    if roles != ["user", "assistant"] * (len(roles) // 2) + ["user"] or any(m.role == "system" for m in prompt[1:]):
+        raise DataError(f"{where}: the prompt's roles {[m.role for m in prompt]} must alternate and end with the user")
     for name, answer in (("chosen", chosen), ("rejected", rejected)):
         if [m.role for m in answer] != ["assistant"]:
             raise DataError(f"{where}: {name} has roles {[m.role for m in answer]}; expected one assistant turn")
     if chosen == rejected:
         raise DataError(f"{where}: chosen and rejected are the same")
     scores = row.get("scores")
-    known = {k: float(v) for k, v in scores.items() if isinstance(v, int | float)} if isinstance(scores, dict) else {}
+    values = scores.items() if isinstance(scores, dict) else ()
+    known = {k: float(v) for k, v in values if isinstance(v, int | float) and math.isfinite(v)}
     return Preference(prompt, chosen, rejected, str(row.get("language") or ""), known)
 
 

@@ -44,6 +44,7 @@ from seallm.corpus.word_lists import make_word_lists
 from seallm.recipe_instructions import InstructionChecks
 
 PERMUTATIONS, BANDS, SHINGLE_WORDS = 126, 21, 5
+PROMPT_PERMUTATIONS = 64
 LANGUAGE, ENCODING, CONTROL_STRINGS, SHORT, LONG, REPETITION, TURN_LANGUAGE, PROMPT_LANGUAGE = (
     *("language", "encoding", "control_strings", "short_answer", "too_long"),
     *("repetition", "turn_language", "prompt_language"),
@@ -60,6 +61,7 @@ FIGURES_SCHEMA = pa.schema(
         ("characters", pa.int64()),
         ("hash", pa.uint64()),
         ("signature", pa.binary(PERMUTATIONS)),
+        ("prompt_signature", pa.binary(PROMPT_PERMUTATIONS)),  # of the words of all that the user says
         ("numbers", pa.uint64()),  # hash of all digits: tasks that differ in their numbers are no copies
         ("question", pa.uint64()),  # hash of the first question
     ]
@@ -71,6 +73,7 @@ class _Texts(NamedTuple):
 
     whole: pa.Array
     answers: pa.Array
+    prompts: pa.Array
     questions: pa.Array
 
 
@@ -125,6 +128,7 @@ def check_table(table: pa.Table, checks: InstructionChecks, languages: tuple[str
         "characters": characters,
         "hash": statistics.hashes,
         "signature": [row.tobytes() for row in compact(statistics.signatures)],
+        "prompt_signature": [row.tobytes() for row in compact(_prompt_signatures(texts))],
         "numbers": hash_strings(pc.replace_substring_regex(texts.whole, _NOT_DIGITS, " ")),
         "question": hash_strings(texts.questions),
     }
@@ -140,11 +144,15 @@ def _texts(turns: Turns, rows: int) -> _Texts:
     spoken = turns.is_user | turns.is_assistant
     _, firsts = np.unique(turns.owners[turns.is_user], return_index=True)
     questions = turns.texts.filter(pa.array(turns.is_user)).take(pa.array(firsts))
-    whole, answers = (
+    whole, answers, prompts = (
         joined(turns.texts.filter(pa.array(chosen)), turns.owners[chosen], rows)
-        for chosen in (spoken, turns.is_assistant)
+        for chosen in (spoken, turns.is_assistant, turns.is_user)
     )
-    return _Texts(whole, answers, questions)
+    return _Texts(whole, answers, prompts, questions)
+
+
+def _prompt_signatures(texts: _Texts) -> npt.NDArray[np.uint32]:
+    return measure(texts.prompts, make_word_lists([]), make_minhash(PROMPT_PERMUTATIONS, 1)).signatures
 
 
 def _find_controls(turns: Turns, verdicts: _Verdicts) -> None:

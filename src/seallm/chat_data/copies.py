@@ -2,7 +2,8 @@
 
 Copies are found across all sources at once, by the corpus stage's search: the same characters, or enough shingles in
 common. Digits do not count there, so of near duplicates those are kept whose numbers differ: `12 x 7` and `12 x 9` are
-two tasks. Of a cluster the longest stays, then the one whose key is smallest, so files may come in any order.
+two tasks. Nor are those copies whose prompts differ: one refusal may answer many requests. Of a cluster the longest
+stays, then the one whose key is smallest, so files may come in any order.
 
 Benchmarks are looked for as in the corpus: what counts is how much of one test's text a conversation covers, and
 windows of many conversations are phrases (`decontaminate`).
@@ -20,7 +21,7 @@ import pyarrow.parquet as pq
 from seallm.base.files import atomic_writer, read_json, write_json
 from seallm.base.runtime import Runtime
 from seallm.base.shards import map_shards
-from seallm.chat_data.checking import BANDS, PERMUTATIONS, spoken_texts
+from seallm.chat_data.checking import BANDS, PERMUTATIONS, PROMPT_PERMUTATIONS, spoken_texts
 from seallm.corpus.benchmark_files import read_passages
 from seallm.corpus.columns import Columns, signature_bytes
 from seallm.corpus.decontaminate import (
@@ -33,9 +34,10 @@ from seallm.corpus.decontaminate import (
     mark_common,
     save_index,
 )
-from seallm.corpus.duplicates import find_duplicates
+from seallm.corpus.duplicates import find_duplicates, least_equal_bytes
 
 BENCHMARK, EXACT, NEAR = "benchmark", "exact_duplicate", "near_duplicate"
+PROMPT_SIMILARITY = 0.6  # share of words in common from which two prompts ask the same
 _KEY_DIGITS = 16  # hexadecimal digits of 64 bits
 
 
@@ -45,7 +47,7 @@ class Copies:
 
     Attributes:
         exact: a copy, but for white space, (n,).
-        near: nearly a copy, with the same numbers, (n,).
+        near: nearly a copy, with the same numbers and nearly the same prompts, (n,).
         of: row of the conversation that it resembles and that comes before it; its own where there is none, (n,).
     """
 
@@ -92,8 +94,59 @@ def find_copies(
         columns.save(name, column)
     found = find_duplicates(columns, similarity, work, runtime)
     of = found.representatives.astype(np.int64)
-    numbers = figures["numbers"].to_numpy()
-    return Copies(found.exact, found.near & ~found.exact & (numbers == numbers[of]), of)
+    alike = _Alike(
+        signatures,
+        signature_bytes(figures["prompt_signature"].combine_chunks()),
+        figures["numbers"].to_numpy(),
+        similarity,
+    )
+    near = np.zeros(len(figures), np.bool_)
+    candidates = np.flatnonzero(found.near & ~found.exact)
+    order = np.lexsort((keys[candidates], -values["characters"][candidates].astype(np.int64), of[candidates]))
+    for cluster in np.split(candidates[order], np.flatnonzero(np.diff(of[candidates[order]])) + 1):
+        _keep_different(cluster, alike, near, of)
+    return Copies(found.exact, near, of)
+
+
+@dataclass(frozen=True)
+class _Alike:
+    """What tells whether two conversations of a cluster are one task: texts, prompts and numbers."""
+
+    texts: npt.NDArray[np.uint8]
+    prompts: npt.NDArray[np.uint8]
+    numbers: npt.NDArray[np.uint64]
+    similarity: float
+
+    def to(self, row: int, others: Sequence[int]) -> npt.NDArray[np.bool_]:
+        """Which of the others a row is nearly a copy of; the first is known to have nearly its text."""
+        least_text = least_equal_bytes(PERMUTATIONS, self.similarity)
+        least_prompt = least_equal_bytes(PROMPT_PERMUTATIONS, PROMPT_SIMILARITY)
+        is_text = (self.texts[others] == self.texts[row]).sum(axis=1) >= least_text
+        is_text[0] = True
+        is_prompt = (self.prompts[others] == self.prompts[row]).sum(axis=1) >= least_prompt
+        found: npt.NDArray[np.bool_] = is_text & is_prompt & (self.numbers[others] == self.numbers[row])
+        return found
+
+
+def _keep_different(
+    cluster: npt.NDArray[np.int64], alike: _Alike, near: npt.NDArray[np.bool_], of: npt.NDArray[np.int64]
+) -> None:
+    """Mark the members of a cluster that are nearly copies of its first or of one that is kept before them.
+
+    Args:
+        cluster: rows with one representative in `of`, in the order they are preferred in.
+        alike: compares them.
+        near: marked here.
+        of: what each resembles, changed where that is not the representative.
+    """
+    kept = [int(of[cluster[0]])] if len(cluster) else []
+    for row in cluster.tolist():
+        matches = np.flatnonzero(alike.to(row, kept))
+        if len(matches):
+            near[row], of[row] = True, kept[int(matches[0])]
+        else:
+            of[row] = row
+            kept.append(row)
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ licence, system) is read under the usual names, or those of a column map.
 
 import ast
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Literal, get_args
@@ -232,9 +233,6 @@ def _preference(row: Row, where: str) -> Preference:
         prompt, chosen, rejected = _chosen_and_rejected(row, where)
         names = {"chosen": "score_chosen", "rejected": "score_rejected"}
         scores = {ours: _number(row.get(theirs)) for ours, theirs in names.items()}
-    roles = [turn["role"] for turn in prompt if turn["role"] != "system"]
-    if roles != ["user", "assistant"] * (len(roles) // 2) + ["user"] or any(t["role"] == "system" for t in prompt[1:]):
-        raise DataError(f"{where}: the prompt's roles {roles} must alternate and end with the user")
     known = {name: score for name, score in scores.items() if score is not None}
     parts = {"prompt": prompt, "chosen": chosen, "rejected": rejected, "scores": known}
     return parse_preference({**parts, "language": labels(row)["language"]}, where)
@@ -295,10 +293,12 @@ def _ranked(
 
 
 def _number(value: object) -> float | None:
+    """A score; None where there is none that can be compared."""
     try:
-        return float(value) if isinstance(value, int | float | str) and not isinstance(value, bool) else None
+        number = float(value) if isinstance(value, int | float | str) and not isinstance(value, bool) else math.nan
     except ValueError:
         return None
+    return number if math.isfinite(number) else None
 
 
 def _short(value: object) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 from seallm.base.errors import DataError
 from seallm.base.files import files_under, write_json, write_json_lines
 from seallm.base.records import Conversation, read_conversations
+from seallm.chat_data.row_files import is_about
 from seallm.endpoints.metering import Meter
 
 MAX_BAD_SHARE = 0.1
@@ -71,15 +72,15 @@ def made_source(conversation_source: str, how: str, teacher: str) -> str:
     return f"{conversation_source or 'unnamed'}, {how} by {teacher}"
 
 
-def read_inputs(files: Sequence[Path]) -> list[Conversation]:
-    """Conversations of JSONL files, in order.
+def read_inputs(files: Sequence[Path]) -> tuple[list[Conversation], list[str]]:
+    """Conversations of JSONL files, in order, and one line for each bad row.
 
     Raises:
         DataError: there is none, or more than a tenth of the rows cannot be read.
     """
     found: list[Conversation] = []
     bad: list[str] = []
-    for path in (each for file in files for each in files_under(file)):
+    for path in (each for file in files for each in files_under(file) if not is_about(each)):
         good, broken = read_conversations(path)
         found += good
         bad += broken
@@ -87,7 +88,7 @@ def read_inputs(files: Sequence[Path]) -> list[Conversation]:
         raise DataError(f"{len(bad)} of {len(found) + len(bad)} rows cannot be read, the first: {bad[0]}")
     if not found:
         raise DataError(f"{', '.join(map(str, files))} hold no conversation")
-    return found
+    return found, bad
 
 
 def write_outcome(out: Path, outcome: Outcome) -> None:

@@ -126,14 +126,17 @@ def _within(row: Mapping[str, int], capped: Mapping[str, int]) -> dict[str, int]
     return {category: capped.get(category, 0) for category in row}
 
 
-def mix_table(
-    languages: Sequence[str], categories: Sequence[str], parts: npt.NDArray[np.int8]
-) -> list[dict[str, str | int]]:
-    """One row for each language and category: conversations of each part and in all."""
-    cells: dict[tuple[str, str], list[int]] = {}
-    for language, category, part in zip(languages, categories, parts.tolist(), strict=True):
-        cells.setdefault((language, category), [0] * len(PARTS))[part] += 1
+def mix_table(labels: Mapping[str, Sequence[str]], parts: npt.NDArray[np.int8]) -> list[dict[str, str | int]]:
+    """One row for each combination of labels that occurs: conversations of each part and in all.
+
+    Args:
+        labels: of n conversations, by name: language, category and what else is told apart.
+        parts: number in PARTS, (n,).
+    """
+    cells: dict[tuple[str, ...], list[int]] = {}
+    for *own, part in zip(*labels.values(), parts.tolist(), strict=True):
+        cells.setdefault(tuple(own), [0] * len(PARTS))[part] += 1
     return [
-        {"language": language, "category": category, **dict(zip(PARTS, row, strict=True)), "all": sum(row)}
-        for (language, category), row in sorted(cells.items())
+        {**dict(zip(labels, own, strict=True)), **dict(zip(PARTS, row, strict=True)), "all": sum(row)}
+        for own, row in sorted(cells.items())
     ]

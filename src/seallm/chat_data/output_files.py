@@ -3,7 +3,7 @@
 hybrid.jsonl  sft.jsonl  held_out.jsonl  left_over.jsonl   conversations, in the order of their draws
 dropped.jsonl   conversations that broke a rule, with reason, figure and place
 checks.json     counts of the import and of every reason, by language
-mix.json        conversations of each part, by language and category
+mix.json        conversations of each part, by language, category, source and licence
 """
 
 from collections import Counter
@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from seallm.base.files import write_json, write_json_lines
 from seallm.base.records import Conversation, write_conversations
-from seallm.chat_data.conversation_table import to_conversations
+from seallm.chat_data.conversation_table import LABELS, to_conversations
 from seallm.chat_data.mixing import PARTS, Mixed, mix_table
 from seallm.chat_data.preparing import Prepared, dropped_counts, of_other_languages
 
@@ -89,10 +89,8 @@ def write_mix(
         mine = np.flatnonzero(mixed.parts == number)
         order = mine[np.lexsort((prepared.keys[rows[mine]], mixed.draws[mine]))]
         write_kept(out / f"{name}.jsonl", table, rows[order])
-    languages, categories = (
-        np.array(prepared.figures[name].to_pylist(), object)[rows].tolist() for name in ("language", "category")
-    )
-    cells = mix_table(languages, categories, mixed.parts)
+    labels = {name: np.array(prepared.figures[name].to_pylist(), object)[rows].tolist() for name in LABELS}
+    cells = mix_table(labels, mixed.parts)
     write_json(out / MIX, cells)
     return cells
 

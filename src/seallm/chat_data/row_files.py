@@ -21,6 +21,8 @@ from seallm.base.places import Place, open_place, place_name, place_suffixes
 
 ABOUT_STEMS = ("readme", "license", "licence", "notice", "changelog", "citation")  # beside a data set, not of it
 ABOUT_NAMES = ("dataset_info.json", "state.json", "dataset_dict.json", "dataset_infos.json", "manifest.json")
+OUR_COUNTS = ("quarantine.jsonl", "checks.json", "mix.json", "report.json")
+BESIDE = (".dropped.jsonl", ".quarantine.jsonl", ".cost.json")  # what seallm writes beside conversations
 _CACHE_PREFIX = "cache-"  # intermediate results beside the Arrow files of a saved data set
 _ARCHIVES = (".gz", ".zst")
 _DELIMITERS = {".csv": ",", ".tsv": "\t"}
@@ -44,9 +46,11 @@ class BadRow:
 
 
 def is_about(place: Place) -> bool:
-    """True for files that stand beside the rows of a data set: its description, its licence, caches."""
+    """True for files that stand beside the rows of a data set: its description, its licence, counts, caches."""
     name = place_name(place).lower()
-    return name in ABOUT_NAMES or name.startswith(_CACHE_PREFIX) or name.split(".")[0] in ABOUT_STEMS
+    if name in (*ABOUT_NAMES, *OUR_COUNTS) or name.endswith(BESIDE):
+        return True
+    return name.startswith(_CACHE_PREFIX) or name.split(".")[0] in ABOUT_STEMS
 
 
 def read_rows(place: Place, name: str) -> Iterator[tuple[int, Row | BadRow]]:

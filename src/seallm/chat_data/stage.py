@@ -1,10 +1,10 @@
-"""Instruction data of any origin in; what the hybrid stage, fine-tuning and self-preferencing train on out.
+"""Instruction data of any origin in; what the hybrid stage, fine-tuning, self-preferencing and DPO train on out.
 
 hybrid.jsonl       most conversations of the hybrid languages
 sft.jsonl          a balanced rest, which prefer asks its questions from too
-held_out.jsonl     questions that nothing is trained on
+held_out.jsonl     questions that nothing is trained on; fine-tuning measures its loss on their answers
 left_over.jsonl    what caps and quotas left over
-preferences.jsonl  imported pairs of a better and a worse answer, checked; preferences_dropped.jsonl: the others
+preferences.jsonl  imported pairs of a better and a worse answer, checked, for dpo; preferences_dropped.jsonl: others
 dropped.jsonl      conversations that broke a rule, with the reason
 quarantine.jsonl   rows that could not be read, with the reason
 made/              what a teacher made of the sources (`stage_teacher`)
@@ -31,7 +31,7 @@ from seallm.base.places import Place, place_label, place_name
 from seallm.base.records import read_conversations, write_conversations
 from seallm.chat_data.conversation_table import to_conversations
 from seallm.chat_data.importing import SourceFile
-from seallm.chat_data.mixing import mix
+from seallm.chat_data.mixing import PARTS, mix
 from seallm.chat_data.output_files import (
     CHECKS,
     CONVERSATIONS,
@@ -80,7 +80,7 @@ def run(settings: Instructions, context: StageContext) -> None:
     mixed = mix(languages, categories, prepared.keys[rows], questions, settings, context.seed)
     cells = write_mix(context.out, table, prepared, rows, mixed)
     context.counts.update({name: checks[name] for name in ("conversations", "preferences", "quarantined", "dropped")})
-    context.counts["mix"] = list(cells)
+    context.counts["mix"] = {part: sum(cell[part] for cell in cells) for part in PARTS}
     if context.runtime.show_progress:
         Console().print(mix_rows(cells))
     close_work(context.out)
@@ -105,8 +105,9 @@ def _prepare(settings: Instructions, context: StageContext, work: Path, made: Se
 
 
 def _kept_rows(prepared: Prepared, context: StageContext) -> npt.NDArray[np.int64]:
+    """Numbers of the conversations that stay; where the sources hold preferences alone, there are none."""
     rows = np.flatnonzero(prepared.reasons == "")
-    if not len(rows):
+    if not len(rows) and len(prepared.keys):
         raise DataError(
             f"None of {len(prepared.reasons):,} conversations is left in {', '.join(context.languages)}: dropped for "
             f"{dropped_counts(prepared)}. See {context.out / DROPPED}"
@@ -126,7 +127,7 @@ def write_checked(settings: Instructions, context: StageContext) -> dict[str, An
         table = load_table(prepared)
     checks = write_checks(context.out / CHECKS, prepared)
     write_dropped(context.out / DROPPED, table, prepared)
-    rows = _kept_rows(prepared, context) if len(prepared.keys) else np.zeros(0, np.int64)  # preferences alone
+    rows = _kept_rows(prepared, context)
     write_kept(context.out / CONVERSATIONS, table, rows[np.argsort(prepared.keys[rows], kind="stable")])
     return checks
 

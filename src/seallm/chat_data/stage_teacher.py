@@ -9,19 +9,25 @@ depends on their words alone.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
+from rich.console import Console
+
 from seallm.base.artifacts import StageContext
+from seallm.base.errors import DataError, EndpointError
 from seallm.base.records import Conversation
 from seallm.base.sampling import SamplingSettings
 from seallm.chat_data.conversation_table import conversation_key
 from seallm.chat_data.importing import SourceFile
 from seallm.chat_data.made import Outcome, write_outcome
+from seallm.chat_data.make_tables import cost_table
 from seallm.chat_data.self_instruct import SelfInstructSettings, self_instruct
 from seallm.chat_data.teaching import Teacher
 from seallm.chat_data.translate import ENGLISH, TranslationSettings, translate
 from seallm.endpoints.address import is_address, read_api_key
 from seallm.endpoints.answer_cache import default_folder
+from seallm.endpoints.metering import Meter, parse_price
 from seallm.endpoints.settings import EndpointSettings
 from seallm.model.chat_models import VLLM, ChatModelSettings, open_chat_model
 from seallm.recipe_instructions import InstructionTeacher
@@ -40,11 +46,61 @@ def make_more(
         context: of the stage; counts and timings are filled.
 
     Raises:
-        EndpointError: the teacher cannot be asked; what was answered is kept on disk.
+        EndpointError: the teacher cannot be asked, or would cost too much; what was answered is kept on disk.
+        DataError: there are no conversations to begin with.
         ModelError: the teacher's folder holds no finished model.
     """
     teacher = _open(settings, context)
     ordered = sorted(conversations, key=conversation_key)
+    _check_seeds(settings, ordered)
+    if is_address(settings.place):
+        _check_cost(settings, ordered, teacher, context)
+    outcomes = _make(settings, ordered, teacher, context)
+    context.counts[FOLDER] = {name: outcome.counts() for name, outcome in outcomes.items()}
+    context.timings["teacher"] = teacher.meter.rows()
+    return _written(outcomes, context.out / FOLDER)
+
+
+def _check_seeds(settings: InstructionTeacher, conversations: Sequence[Conversation]) -> None:
+    """See that there is something to translate, and seeds in every language of `self_instruct`.
+
+    Raises:
+        DataError: there is not.
+    """
+    there = {conversation.language for conversation in conversations}
+    needed = {"translate_to": [ENGLISH] if settings.translate_to else [], "self_instruct": settings.self_instruct}
+    for name, codes in needed.items():
+        lacking = [code for code in codes if code not in there]
+        if lacking:
+            raise DataError(
+                f"[instructions.teacher] {name} needs conversations in {', '.join(lacking)}, and the sources have none "
+                f"that passed the checks (they have: {', '.join(sorted(there))})"
+            )
+
+
+def _check_cost(
+    settings: InstructionTeacher, conversations: Sequence[Conversation], teacher: Teacher, context: StageContext
+) -> None:
+    """Tell what it will cost, before anything is asked.
+
+    Raises:
+        EndpointError: more than `most_cost`.
+    """
+    rehearsal = replace(teacher, is_rehearsal=True, guesses=Meter())
+    _make(settings, conversations, rehearsal, context)
+    if context.runtime.show_progress:
+        Console().print(cost_table(rehearsal.meter, is_guess=True))
+    cost = rehearsal.meter.total.cost(parse_price(settings.price))
+    if settings.most_cost is not None and cost > settings.most_cost:
+        raise EndpointError(
+            f"The teacher would cost about {cost:.4f}, and [instructions.teacher] most_cost is {settings.most_cost}. "
+            "Nothing was asked. Raise it, or ask for fewer conversations"
+        )
+
+
+def _make(
+    settings: InstructionTeacher, ordered: Sequence[Conversation], teacher: Teacher, context: StageContext
+) -> dict[str, Outcome]:
     outcomes: dict[str, Outcome] = {}
     if settings.translate_to:
         english = [c for c in ordered if c.language == ENGLISH][: settings.translated_conversations]
@@ -55,9 +111,7 @@ def make_more(
         seeds = [c for c in ordered if c.language in settings.self_instruct]
         wanted = SelfInstructSettings(settings.new_conversations, settings.most_similar, context.seed)
         outcomes["self_instruct"] = self_instruct(seeds, [], teacher, wanted)
-    context.counts[FOLDER] = {name: outcome.counts() for name, outcome in outcomes.items()}
-    context.timings["teacher"] = teacher.meter.rows()
-    return _written(outcomes, context.out / FOLDER)
+    return outcomes
 
 
 def _open(settings: InstructionTeacher, context: StageContext) -> Teacher:
@@ -65,6 +119,7 @@ def _open(settings: InstructionTeacher, context: StageContext) -> Teacher:
         concurrent_calls=settings.concurrent_calls,
         requests_per_minute=settings.requests_per_minute,
         tokens_per_minute=settings.tokens_per_minute,
+        price=parse_price(settings.price),
     )
     key = read_api_key(settings.key)
     model_settings = ChatModelSettings(context.runtime, settings.batch_sequences, endpoint, key, default_folder())

@@ -14,7 +14,12 @@ _TITLES = {"sft": "fine-tuning", "held_out": "held out", "left_over": "left over
 def mix_rows(cells: Sequence[Mapping[str, Any]]) -> Table:
     """Languages down, categories and parts across: what the mix gave to each stage."""
     categories = sorted({cell["category"] for cell in cells})
-    table = Table(title="instruction data: fine-tuning by category, and all parts", title_justify="left")
+    table = Table(
+        title="instruction data: fine-tuning by category, and all parts",
+        title_justify="left",
+        caption=_caption(sum(cell["sft"] for cell in cells), sum(cell["left_over"] for cell in cells)),
+        caption_justify="left",
+    )
     table.add_column("language")
     for name in (*short_names(categories), *(_TITLES.get(part, part) for part in PARTS)):
         table.add_column(name, justify="right")
@@ -25,6 +30,16 @@ def mix_rows(cells: Sequence[Mapping[str, Any]]) -> Table:
         parts = [sum(cell[part] for cell in mine) for part in PARTS]
         table.add_row(language or "all", *(f"{number:,}" for number in (*sums, *parts)), end_section=language is None)
     return table
+
+
+def _caption(taken: int, left_over: int) -> str | None:
+    """A warning where caps leave more over than they let through: one tiny language can hold all others down."""
+    if left_over <= taken:
+        return None
+    return (
+        f"Caps and quotas let {taken:,} conversations through and leave {left_over:,} over. Where that is not wanted, "
+        "raise max_language_share or language_caps of [instructions]: [sft] balances every epoch anyway."
+    )
 
 
 def short_names(categories: Sequence[str]) -> list[str]:

@@ -78,7 +78,9 @@ class _Turn:
 
 
 def reason_to_leave(conversation: Conversation) -> str | None:
-    """Why a conversation is not worth translating; None where it is."""
+    """Why a conversation is not worth translating, or cannot be; None where it can."""
+    if conversation.language not in ("", ENGLISH):
+        return "not_english"
     contents = [message.content for message in conversation.messages]
     marked = [mark(content) for content in contents]
     kept = sum(each.kept_share * len(content) for each, content in zip(marked, contents, strict=True))
@@ -95,7 +97,7 @@ def translate(
     """Translate every conversation into every language.
 
     Args:
-        conversations: in English.
+        conversations: those in English are translated.
         languages: codes.
         teacher: who translates, there and back.
         settings: what is good enough.

@@ -11,7 +11,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from seallm.base.interval import bootstrap_clusters
+from seallm.base.interval import bootstrap_clusters, wilson
 from seallm.comparisons.bradley_terry import PRIOR_GAMES, bradley_terry
 from seallm.comparisons.outcomes import Games, Outcome, count_games
 
@@ -93,13 +93,20 @@ def standings(
             model,
             round(played[:, at].sum()),
             int((played[:, at] > 0).sum()),
-            estimates[at],
+            _of_share(estimates[at], int((played[:, at] > 0).sum())),
             float(ties[at] / played[:, at].sum()),
             estimates[num_models + at],
         )
         for at, model in enumerate(games.models)
     ]
     return sorted(found, key=lambda standing: (-standing.strength.value, standing.model))
+
+
+def _of_share(estimate: Estimate, questions: int) -> Estimate:
+    """Wilson's interval over the questions where resampling them can say nothing: one question, or all won or lost."""
+    if questions > 1 and 0 < estimate.value < 1:
+        return estimate
+    return Estimate(estimate.value, *wilson(estimate.value * questions, questions))
 
 
 def _win_rates(wins: Array) -> Array:
@@ -145,5 +152,5 @@ def _meeting(games: Games, i: int, j: int, seed: int, resamples: int) -> HeadToH
         round(won - ties / 2),
         round(ties),
         round(lost - ties / 2),
-        Estimate(won / (won + lost), float(low), float(high)),
+        _of_share(Estimate(won / (won + lost), float(low), float(high)), len(totals)),
     )

@@ -1,16 +1,17 @@
 """A run's stages in, the facts of its model card out; what a run does not know is None or empty, never guessed.
 
-Licences are counted as the data name them: documents by language in the corpus, conversations in their files.
+Licences are counted as the data name them: documents by tier in the corpus, conversations by source or file.
 """
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from seallm.base.artifacts import MANIFEST, StageContext
+from seallm.base.artifacts import INSTRUCTIONS, MANIFEST, StageContext
 from seallm.base.errors import DataError
 from seallm.base.files import read_json_lines
 from seallm.base.hub import is_hub_id
+from seallm.evaluate.instruction_data import UNSTATED, instruction_sources
 from seallm.evaluate.page_engine import task_title
 from seallm.evaluate.report_data import TRAINING_STAGES, Figures, read_optional
 from seallm.evaluate.report_headline import language_name
@@ -19,7 +20,6 @@ from seallm.languages import known_languages, load_language
 from seallm.recipe import Recipe
 
 CHAT_STAGES = ("sft", "dpo")
-UNSTATED = "not stated"
 FEW_DOCUMENTS = 1_000  # a language with fewer kept documents is named among the limits
 MAX_LICENCES = 12  # rows of a table; the rest is summed
 
@@ -90,11 +90,14 @@ def document_licences(corpus: Path | None, languages: Sequence[str]) -> list[Fig
 
 
 def conversation_sources(settings: Recipe, context: StageContext) -> list[Figures]:
-    """Rows {stage, place, conversations, licences}: what the recipe names for training on conversations.
+    """Rows {stage, place, conversations, licences}: what chat stages were trained on, as far as it was not made here.
 
-    `conversations` is None where the files are not there any more.
+    `conversations` is None where the files are not there any more. What came through [instructions] stands by source.
     """
-    found = []
+    takers = [stage for stage in ("hybrid", "sft", "dpo") if getattr(settings, stage) is not None]
+    if settings.dpo is not None and not settings.dpo.imported:
+        takers.remove("dpo")
+    found = instruction_sources(context.inputs.get(INSTRUCTIONS), takers)
     for stage in ("hybrid", "sft"):
         section = getattr(settings, stage)
         for place in getattr(section, "conversations", None) or ():

@@ -13,6 +13,7 @@ from seallm.base.artifacts import MANIFEST, StageContext, timed
 from seallm.base.files import write_json, write_text
 from seallm.evaluate.card import model_card
 from seallm.evaluate.card_data import card_facts
+from seallm.evaluate.instruction_data import held_out_loss, instruction_figures
 from seallm.evaluate.judge_tables import judged_figures
 from seallm.evaluate.report_data import (
     Figures,
@@ -37,7 +38,7 @@ from seallm.evaluate.report_text import carriable
 from seallm.recipe import Recipe
 
 JUDGED = "judge"  # folder in the stage `evaluate`
-STAGES = ("base", "corpus", "vocab", "pretrain", "hybrid", "sft", "prefer", "dpo", "evaluate")
+STAGES = ("instructions", "base", "corpus", "vocab", "pretrain", "hybrid", "sft", "prefer", "dpo", "evaluate")
 
 
 def run(settings: Recipe, context: StageContext) -> None:
@@ -75,9 +76,11 @@ def read_figures(settings: Recipe, context: StageContext) -> Figures:
             "name": settings.name,
             "languages": languages,
             "stages": in_order(set(inputs) - {"model"}, STAGES),
+            "instructions": instruction_figures(inputs.get("instructions"), languages),
             "corpus": corpus_figures(inputs.get("corpus"), languages),
             "vocab": vocab_figures(inputs.get("vocab"), languages),
             "training": training_figures(inputs),
+            "held_out_loss": held_out_loss(inputs.get("sft"), languages),
             "bits_per_byte": bits_per_byte_figures(inputs, languages),
             "results": results,
             "radar": radar_figures(results, languages),

@@ -15,6 +15,7 @@ from seallm.evaluate.report_headline import language_name
 from seallm.recipe import Recipe
 
 SECTIONS = {  # figures: (title, the stages that give them)
+    "instructions": ("Instruction data", "[instructions]"),
     "corpus": ("Corpus", "corpus"),
     "vocab": ("Vocabulary", "vocab"),
     "training": ("Training", "a stage that trains"),

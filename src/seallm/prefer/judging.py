@@ -31,7 +31,7 @@ from seallm.prefer.judge import (
     likelihood_scores,
     verdict_scores,
 )
-from seallm.prefer.prompts import Prompt, other_answer
+from seallm.prefer.prompts import Prompt, other_answers
 from seallm.prefer.sampling import PARTS, SELF, Sample, rows_of
 from seallm.recipe import Prefer
 
@@ -97,20 +97,17 @@ def judge_all(
     chat: ChatFormat,
     samples: Sequence[Sample],
     prompts: Sequence[Prompt],
+    gold: Sequence[Pair],
     settings: Prefer,
     context: StageContext,
 ) -> Judged:
-    """Judge the answers that were not dropped, known pairs, and those of `gold`.
-
-    Raises:
-        DataError: no row of `gold` can be read.
-    """
+    """Judge the answers that were not dropped, known pairs, and those that people judged."""
     known = [
         Pair(p.language, p.question, p.reference, wrong)
-        for p in prompts
-        if (wrong := other_answer(p, prompts, context.seed))
+        for p, wrong in zip(prompts, other_answers(prompts, context.seed), strict=True)
+        if wrong
     ]
-    kinds = {OWN: list(own_pairs(samples)), KNOWN: known, GOLD: gold_pairs(settings, context)}
+    kinds = {OWN: list(own_pairs(samples)), KNOWN: known, GOLD: gold}
     pairs = [(kind, pair) for kind, own in kinds.items() for pair in own]
     words = judging_words(settings, context)
     scores = _scores(model, chat, [pair for _, pair in pairs], words, settings, context)
@@ -136,25 +133,29 @@ def own_pairs(samples: Sequence[Sample]) -> Iterator[Pair]:
 
 
 def gold_pairs(settings: Prefer, context: StageContext) -> list[Pair]:
-    """Pairs that people judged, the better answer first.
+    """Pairs that people judged, the better answer first; those of other languages than the run's are left out.
 
     Raises:
-        DataError: files are named and no row can be read.
+        DataError: files are named and no row can be used.
     """
     good, bad = [], []
     for path in context.files(settings.gold):
         found, broken = read_preferences(path)
         good += found
         bad += broken
-    if settings.gold and not good:
-        raise DataError(
-            f"[prefer] gold ({settings.gold[0]}, ...) holds no usable pair"
-            f"{'; the first bad row: ' + bad[0] if bad else ''}. Expected rows with prompt, chosen and rejected"
-        )
-    return [
+    pairs = [
         Pair(p.language or context.languages[0], p.prompt[-1].content, p.chosen[-1].content, p.rejected[-1].content)
         for p in good
     ]
+    used = [pair for pair in pairs if pair.language in context.languages]
+    if settings.gold:
+        context.counts["gold"] = {"used": len(used), "malformed": len(bad), "other languages": len(pairs) - len(used)}
+    if settings.gold and not used:
+        raise DataError(
+            f"[prefer] gold ({settings.gold[0]}, ...) holds no usable pair in {', '.join(context.languages)}"
+            f"{'; the first bad row: ' + bad[0] if bad else ''}. Expected rows with prompt, chosen and rejected"
+        )
+    return used
 
 
 def judging_words(settings: Prefer, context: StageContext) -> Words:

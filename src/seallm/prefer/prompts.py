@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from seallm.base.files import fingerprint
 from seallm.base.records import Conversation
 
+OTHERS = 500  # answers of a language that wrong ones are drawn from
+
 
 @dataclass(frozen=True)
 class Prompt:
@@ -62,7 +64,22 @@ def choose_prompts(
     return (all_prompts[first:] + all_prompts[:first])[:max_prompts], dropped
 
 
-def other_answer(prompt: Prompt, prompts: Sequence[Prompt], seed: int) -> str | None:
-    """An answer to another question in the same language: wrong for this one; None where there is no other."""
-    others = {p.reference for p in prompts if p.language == prompt.language} - {prompt.reference}
-    return min(others, key=lambda text: fingerprint([seed, prompt.question, text]), default=None)
+def other_answers(prompts: Sequence[Prompt], seed: int) -> list[str | None]:
+    """For each prompt an answer to another question of its language: wrong for this one; None where there is no other.
+
+    One of at most OTHERS of a language, so that the work grows with the prompts and not with their square.
+    """
+    by_language: dict[str, set[str]] = defaultdict(set)
+    for prompt in prompts:
+        by_language[prompt.language].add(prompt.reference)
+    few = {
+        code: sorted(texts, key=lambda text: fingerprint([seed, text]))[:OTHERS] for code, texts in by_language.items()
+    }
+    return [
+        min(
+            (text for text in few[prompt.language] if text != prompt.reference),
+            key=lambda text: fingerprint([seed, prompt.question, text]),
+            default=None,
+        )
+        for prompt in prompts
+    ]

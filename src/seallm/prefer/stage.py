@@ -28,7 +28,7 @@ from seallm.base.runtime import seed_everything
 from seallm.model.chat_format import ChatFormat
 from seallm.model.checkpoints import load_model, load_tokenizer
 from seallm.prefer.figures import all_figures, most_frequent_losses
-from seallm.prefer.judging import OWN, JudgedPair, judge_all, judging_words, write_reasons
+from seallm.prefer.judging import OWN, JudgedPair, gold_pairs, judge_all, judging_words, write_reasons
 from seallm.prefer.prompts import Prompt, choose_prompts
 from seallm.prefer.sampling import PARTS, sample_answers
 from seallm.recipe import Prefer
@@ -38,25 +38,25 @@ def run(settings: Prefer, context: StageContext) -> None:
     """Make preference pairs with the newest model of the run.
 
     Raises:
-        DataError: no conversation can be used, or fewer pairs came out than `min_pairs`.
+        DataError: no conversation or no pair of `gold` can be used, or fewer pairs came out than `min_pairs`.
         ModelError: the model is incomplete, or was not made for conversations.
     """
     seed_everything(context.seed)
     prompts = _prompts(settings, context)
+    gold, words = gold_pairs(settings, context), judging_words(settings, context)  # mistakes in them show at once
     folder = context.inputs["model"] / "model"
     model, chat = load_model(folder, context.runtime), ChatFormat(load_tokenizer(folder))
     with timed(context.timings, "sampling_seconds"):
         samples = sample_answers(model, chat, prompts, settings, context)
     with timed(context.timings, "judging_seconds"):
-        judged = judge_all(model, chat, samples, prompts, settings, context)
+        judged = judge_all(model, chat, samples, prompts, gold, settings, context)
         pairs = judged.pairs
         if settings.reason_tokens:
             own = write_reasons(model, chat, judged.of(OWN), settings, context)
             pairs = [*own, *(j for j in pairs if j.kind != OWN)]
     write_json_lines(context.out / "pairs.jsonl", (j.row() for j in pairs))
     sizes = _write(settings, context, [j for j in pairs if j.kind == OWN])
-    figures, words = all_figures(samples, judged), judging_words(settings, context)
-    figures |= {
+    figures = all_figures(samples, judged) | {
         "judge": settings.judge,
         "criteria": " / ".join(dict.fromkeys(words.criteria.values())) if settings.judge == "verdict" else "",
         "round": context.round_number,

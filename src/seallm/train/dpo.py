@@ -20,7 +20,7 @@ import torch
 from numpy.typing import NDArray
 from transformers import PreTrainedModel
 
-from seallm.base.artifacts import StageContext, timed
+from seallm.base.artifacts import INSTRUCTIONS, StageContext, timed
 from seallm.base.errors import DataError, ModelError
 from seallm.base.files import write_json, write_json_lines
 from seallm.base.records import Preference, is_held_out, read_preferences
@@ -109,11 +109,11 @@ def _order(seed: int, epoch: int, num_pairs: int) -> NDArray[np.int64]:
 
 
 def run(settings: Dpo, context: StageContext) -> None:
-    """Train the newest model on the preference stage's pairs, and on those of `preferences`.
+    """Train the newest model on the pairs of the preference stage, of [instructions], and of `preferences`.
 
     Raises:
         ModelError: the model cannot be used, training diverged, or chosen answers became too unlikely.
-        DataError: none of the rows of `preferences` can be used.
+        DataError: none of the rows of `preferences` can be used, or there are no pairs of any origin.
     """
     start = load_start(context)
     check_positions({"[dpo] max_sequence_tokens": settings.max_sequence_tokens}, start.model)
@@ -174,26 +174,58 @@ class Measuring:
 
 
 def read_halves(settings: Dpo, context: StageContext) -> dict[str, list[Preference]]:
-    """Preferences to train on and held-out ones: those of the preference stage, then those of `preferences`.
+    """Preferences to train on and held-out ones: those of the preference stage, then imported ones and named files.
 
-    A prompt of `preferences` is held out by a hash of its words, so all its pairs are.
+    Of the latter a prompt is held out by a hash of its words, so all its pairs are; one that the preference stage has
+    stays on its side.
 
     Raises:
-        DataError: no row of `preferences` can be used.
+        DataError: no row of `preferences` can be used, or there is no pair at all to come.
     """
     halves: dict[str, list[Preference]] = {"preferences": [], "held_out": []}
     folders = [context.inputs["prefer"]] if "prefer" in context.inputs else []
     for name, half in halves.items():
         for folder in folders:
             half += read_preferences(folder / f"{name}.jsonl")[0]
+    sides = {_question(pair): name for name, half in halves.items() for pair in half}
+    imported = _imported(settings, context)
+    named = _named(settings, context)
+    if not folders and not imported and not named:
+        raise DataError(
+            f"[dpo] has no pair to train on: [instructions] imported none (see {context.inputs[INSTRUCTIONS]}/"
+            "preferences_dropped.jsonl), and there is no [prefer]. Name files in `dpo.preferences`, or add [prefer]"
+        )
+    for pair in (*imported, *named):
+        question = _question(pair)
+        is_apart = is_held_out(question, settings.held_out_share, context.seed)
+        halves[sides.get(question, "held_out" if is_apart else "preferences")].append(pair)
+    return halves
+
+
+def _question(preference: Preference) -> str:
+    return preference.prompt[-1].content
+
+
+def _imported(settings: Dpo, context: StageContext) -> list[Preference]:
+    """What the stage `instructions` imported and checked, if it is wanted."""
+    if not settings.imported or INSTRUCTIONS not in context.inputs:
+        return []
+    found, _ = read_preferences(context.inputs[INSTRUCTIONS] / "preferences.jsonl")
+    context.counts["imported"] = len(found)
+    return found
+
+
+def _named(settings: Dpo, context: StageContext) -> list[Preference]:
+    """The pairs of the files that the section names; bad rows go to quarantine.jsonl.
+
+    Raises:
+        DataError: there is none.
+    """
     good, bad = [], []
     for path in context.files(settings.preferences):
         found, broken = read_preferences(path)
         good += found
         bad += [_quarantine_row(path, line) for line in broken]
-    for preference in good:
-        is_apart = is_held_out(preference.prompt[-1].content, settings.held_out_share, context.seed)
-        halves["held_out" if is_apart else "preferences"].append(preference)
     if own_place().rank == 0:
         write_json_lines(context.out / "quarantine.jsonl", bad)
     if settings.preferences:
@@ -204,7 +236,7 @@ def read_halves(settings: Dpo, context: StageContext) -> dict[str, list[Preferen
                 f"{', the first: ' + bad[0]['where'] + ': ' + bad[0]['reason'] if bad else ''}. Expected rows with "
                 "prompt, chosen and rejected"
             )
-    return halves
+    return good
 
 
 def _quarantine_row(path: Path, line: str) -> dict[str, str]:

@@ -2,10 +2,12 @@
 
 model/           the chat model
 metrics.jsonl    one row a step
+held_out.jsonl   loss of answers that [instructions] holds out, by language, every `evaluate_every_steps`
 quarantine.jsonl conversations that could not be read, with the reason
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from seallm.base.artifacts import StageContext
 from seallm.base.records import Conversation
@@ -17,6 +19,7 @@ from seallm.train.batches import rows_per_step
 from seallm.train.chat_rows import ChatBatches, ChatRows
 from seallm.train.conversations import left_for_tuning, load_conversations
 from seallm.train.examples import draw_examples
+from seallm.train.held_out_chats import HeldOutChats, read_held_out_chats
 from seallm.train.inspector import Inspector
 from seallm.train.loop import Periodic, Phase, train
 from seallm.train.objectives import next_token_loss
@@ -39,7 +42,15 @@ def run(settings: Sft, context: StageContext) -> None:
     left_out = frozenset(step - 1 for step in settings.skip_steps)
     tuned = tune(start, settings.adapter, context.seed)
     phase = Phase("sft", batches.steps, batches, next_token_loss, settings.optimiser, left_out=left_out, **tuned.rows)
-    train(start.model, [phase], context, Periodic("fine-tuning", settings.checkpoint_every_steps))
+    segments = read_held_out_chats(context, chat_format, settings.sequence_tokens)
+    held_out = HeldOutChats(context, start.model, segments, settings.sequence_tokens)
+    periodic = Periodic("fine-tuning", settings.checkpoint_every_steps)
+    if segments:
+        every = settings.evaluate_every_steps
+        periodic = replace(periodic, measure=held_out.measure, measure_every_steps=every, logs=[held_out.log])
+    train(start.model, [phase], context, periodic)
+    if segments:
+        held_out.measure(batches.steps)
     tuned.finish(context)
 
 
