@@ -70,3 +70,19 @@ def test_a_stage_and_its_checkpoints(run: Path, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="no checkpoint of step 99"):
         export(run, "--stage", "sft", "--step", 99, "--out", tmp_path / "none")
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(["end", "out", str(before), str(newest)])
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--policy", "default"], "--policy goes with --to ollama"),
+        (["--to", "gguf", "--language", "th"], "--language goes with --to ollama"),
+        (["--to", "gguf", "--shard-gib", "1"], "--shard-gib goes with --to hf"),
+        (["--no-output-check"], "--no-output-check goes with --to gguf or ollama"),
+        (["--max-different-ids", "0.1"], "--max-different-ids goes with --to gguf or ollama"),
+    ],
+)
+def test_options_that_would_have_no_effect_are_refused(tmp_path: Path, words: list[str], message: str) -> None:
+    result = CliRunner().invoke(app, ["export", str(tmp_path), "--out", str(tmp_path / "out"), *words])
+    assert result.exit_code == 2
+    assert message in result.output

@@ -16,11 +16,19 @@ if TYPE_CHECKING:
 
 export_app = typer.Typer(add_completion=False, rich_markup_mode=None)
 _TYPES = {"hf": ("float32", "bfloat16", "float16"), "gguf": ("f32", "f16", "bf16", "q8_0")}
+_GOES_WITH = {
+    "shard_gib": ("hf",),
+    "policy": ("ollama",),
+    "language": ("ollama",),
+    "max_different_ids": ("gguf", "ollama"),
+    "output_check": ("gguf", "ollama"),
+}  # options that mean something for some forms alone
 _RECIPE = "recipe.json"
 
 
 @export_app.command(epilog="Example: seallm export runs/my-model --to gguf --type q8_0 --out my-model-gguf")
 def export(
+    context: typer.Context,
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="A run, a stage of a run, or a Hugging Face folder.")],
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder to write; an earlier export in it is replaced.")],
     to: Annotated[Literal["hf", "gguf", "ollama"], typer.Option(help="What is written.")] = "hf",
@@ -47,8 +55,7 @@ def export(
     allowed = _TYPES["hf" if to == "hf" else "gguf"]
     if number_type is not None and number_type not in allowed:
         raise typer.BadParameter(f"--type {number_type}: expected one of {', '.join(allowed)} for --to {to}")
-    if policy is not None and to != "ollama":
-        raise typer.BadParameter("--policy goes with --to ollama; elsewhere the program that runs the model sets it")
+    _refuse_without_effect(context, to)
     from seallm.export.folder import refuse_foreign
 
     refuse_foreign(out)
@@ -69,6 +76,14 @@ def export(
     print(f"{out}: {name}")
     if to == "ollama":
         print(f"Next: ollama create {name.replace('/', '-')} -f {out}/Modelfile")
+
+
+def _refuse_without_effect(context: typer.Context, to: str) -> None:
+    for name, forms in _GOES_WITH.items():
+        source = context.get_parameter_source(name)
+        if to not in forms and source is not None and source.name == "COMMANDLINE":
+            option = "no-output-check" if name == "output_check" else name.replace("_", "-")
+            raise typer.BadParameter(f"--{option} goes with --to {' or '.join(forms)}; with --to {to} it has no effect")
 
 
 @contextmanager

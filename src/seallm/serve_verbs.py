@@ -14,6 +14,13 @@ if TYPE_CHECKING:
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 ModelPlace = Annotated[Path, typer.Argument(metavar="MODEL", help="A run, a stage of a run, or a Hugging Face folder")]
+EngineKind = Annotated[
+    Literal["own", "vllm", "llama.cpp"], typer.Option(help="What computes; the last two are extras.")
+]
+Device = Annotated[Literal["cpu", "cuda"] | None, typer.Option(help="Absent: a GPU where there is one.")]
+NumberType = Annotated[
+    Literal["float32", "bfloat16"] | None, typer.Option(help="Absent: float32 on a CPU, bfloat16 on a GPU.")
+]
 KeyFile = Annotated[
     Path | None, typer.Option(metavar="FILE", help="The key is this file's first line; it shows nowhere.")
 ]
@@ -36,16 +43,12 @@ Judgements = Annotated[
 def serve(
     model: ModelPlace,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port to listen on.")] = 8000,
+    port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.")] = 8000,
     api_key: Annotated[str | None, typer.Option(envvar="SEALLM_API_KEY", help="Clients must send it.")] = None,
     api_key_file: KeyFile = None,
-    engine: Annotated[
-        Literal["own", "vllm", "llama.cpp"], typer.Option(help="What computes; the last two are extras.")
-    ] = "own",
-    device: Annotated[Literal["cpu", "cuda"] | None, typer.Option(help="Absent: a GPU where there is one.")] = None,
-    dtype: Annotated[
-        Literal["float32", "bfloat16"] | None, typer.Option(help="Absent: float32 on a CPU, bfloat16 on a GPU.")
-    ] = None,
+    engine: EngineKind = "own",
+    device: Device = None,
+    dtype: NumberType = None,
     max_rows: Annotated[
         int | None, typer.Option(min=1, help="Answers made at once; absent: 16 on a CPU, 64 on a GPU.")
     ] = None,
@@ -98,13 +101,16 @@ def chat(
     max_new_tokens: Annotated[int, typer.Option(min=1, help="Longest answer.")] = 256,
     seed: Annotated[int | None, typer.Option(help="Makes answers repeatable.")] = None,
     history: Annotated[bool, typer.Option(help="Keep typed lines for the next chat.")] = True,
+    engine: EngineKind = "own",
+    device: Device = None,
+    dtype: NumberType = None,
 ) -> None:
     """Chat in the terminal."""
     from seallm.base.sampling import SamplingSettings
     from seallm.serve import terminal
 
     sampling = SamplingSettings(max_new_tokens, temperature, top_p)
-    settings = terminal.ChatSettings(sampling, seed, system, policy, history)
+    settings = terminal.ChatSettings(sampling, seed, system, policy, history, engine, device, dtype)
     terminal.chat(model, settings, language_finder())
 
 

@@ -148,6 +148,18 @@ def test_when_memory_is_short_the_youngest_wait_and_lose_nothing(model: PreTrain
     assert batch.computer.num_cached_tokens <= 600
 
 
+def test_no_sequence_is_longer_than_the_cache(model: PreTrainedModel) -> None:
+    (prompt,) = prompts(1, longest=30)
+    expected = reference(model, prompt)
+    bound = 300 * measure_token_bytes(model)
+    batch = ContinuousBatch(TransformersRows(model, bound, 2**20), 6, 64)
+    assert batch.computer.max_sequence_tokens == 300
+    with pytest.raises(ModelError, match="300 tokens in all at most"):
+        batch.add(0, Job([5] * 280, GREEDY))
+    assert answers(batch, [Job(p, GREEDY, {2}) for p in (prompt, [5] * 275, prompt)])[0] == expected
+    assert batch.computer.num_cached_tokens <= 300
+
+
 def test_a_conversations_next_turn_reads_only_what_is_new(model: PreTrainedModel) -> None:
     (first,) = prompts(1, longest=300)
     batch = small(model)
@@ -203,6 +215,20 @@ def test_scores_are_those_of_a_plain_forward(model: PreTrainedModel) -> None:
         assert [i for i, _ in score.top] == logs[place].topk(3).indices.tolist()
     (only,) = found[2]
     assert (only.token_id, only.is_last, len(only.prompt_scores or ())) == (None, True, len(prompt) - 1)
+
+
+def test_penalties_and_biases_change_no_score(model: PreTrainedModel) -> None:
+    (prompt,) = prompts(1)
+    sampling = replace(GREEDY, max_new_tokens=3, repetition_penalty=3.0, logit_bias=((7, 50.0),))
+    batch = small(model)
+    batch.add(0, Job(prompt, sampling, num_top=2))
+    made = finish(batch)[0]
+    ids = [u.token_id for u in made if u.token_id is not None]
+    assert ids == [7, 7, 7]
+    logs = model(torch.tensor([[*prompt, *ids]])).logits[0, len(prompt) - 1 : -1].log_softmax(-1)
+    told = [u.score for u in made if u.score is not None]
+    torch.testing.assert_close(torch.tensor([s.log_probability for s in told]), logs[:, 7], atol=1e-4, rtol=1e-4)
+    assert [[i for i, _ in s.top] for s in told] == logs.topk(2).indices.tolist()
 
 
 def test_rows_that_grow_leave_no_memory_behind() -> None:

@@ -72,3 +72,10 @@ def test_penalties() -> None:
     counted = SamplingSettings(1, frequency_penalty=0.5, presence_penalty=0.25, logit_bias=((2, 4.0),))
     assert adjusted(logits, counted, history).tolist() == [2.0, -1.0, 4.5, 1.75]
     assert logits.tolist() == [2.0, -1.0, 0.5, 3.0]
+
+
+@pytest.mark.parametrize("temperature", [1e-7, 1e-40, 1e-46])
+def test_the_smallest_temperatures_take_the_likeliest(temperature: float) -> None:
+    logits = torch.tensor([[2.0, -300.0, 30.0, 29.9]])
+    for top_p in (1.0, 0.5):
+        assert draw(logits, [SamplingSettings(1, temperature=temperature, top_p=top_p)], [0.999]).tolist() == [2]

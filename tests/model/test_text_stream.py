@@ -1,6 +1,7 @@
 """Streams of ids become text in whole clusters."""
 
 import unicodedata
+from itertools import pairwise
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,6 +15,7 @@ WORDS = [
     "ກຳ",
     "សួស្តី",
     "ខ្ញុំ",
+    "ប៊\u200cី",
     "မင်္ဂလာပါ",
     "ကျွန်တော်",
     "Tiếng Việt",
@@ -32,9 +34,11 @@ def test_streamed_text_is_whole_and_complete(any_format: ChatFormat, text: str) 
     pieces = list(stream_text(any_format, iter(ids)))
     assert "".join(pieces) == any_format.decode(ids)
     assert all(pieces)
-    for piece in pieces[1:]:
+    for before, piece in pairwise(pieces):
+        if before.endswith("\n"):  # nothing joins a line end
+            continue
         assert unicodedata.category(piece[0]) not in ("Mn", "Mc", "Me")
-        assert piece[0] not in "ำຳ\u200d"
+        assert piece[0] not in "ำຳ\u200d\u200c"
     assert all(piece[-1] not in "\u17d2\u1039\u200d" for piece in pieces[:-1])
 
 
@@ -54,6 +58,18 @@ def test_text_is_shown_as_soon_as_it_is_safe(chat_format: ChatFormat) -> None:
     assert len(seen) > 3
     characters = [len(chat_format.decode(ids[: n + 1])) for n in range(len(ids))]
     assert after[:-1] == [c - 1 for c in characters if c > 1][: len(after) - 1]
+
+
+def test_a_line_end_is_shown_at_once(chat_format: ChatFormat) -> None:
+    text = TextStream(chat_format)
+    pieces = [text.feed(token_id) for token_id in chat_format.encode_text("Hello.\n")]
+    assert "".join(pieces) == "Hello.\n"
+    assert text.finish() == ""
+
+
+def test_a_cluster_with_a_non_joiner_is_one(chat_format: ChatFormat) -> None:
+    pieces = list(stream_text(chat_format, chat_format.encode_text("ក ប៊\u200cី ក")))
+    assert any("ប៊\u200cី" in piece for piece in pieces)
 
 
 def test_an_answer_that_is_cut_keeps_no_half_character(chat_format: ChatFormat) -> None:

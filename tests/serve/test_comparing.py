@@ -8,6 +8,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from seallm.base.errors import DataError, WorkspaceError
+from seallm.base.records import Message
 from seallm.base.sampling import SamplingSettings
 from seallm.review.export import export
 from seallm.serve.comparing import Comparing, Judgement, Pair
@@ -96,6 +97,20 @@ def test_refusals(shared_engine: Engine, other_engine: Engine, messages: list[An
     client = TestClient(make_app(shared_engine, SETTINGS, parts), base_url="http://127.0.0.1:8000")
     assert client.post("/page/pairs", json={"messages": messages}).status_code == status
     assert judge(client, id="x", verdict="first", annotator="a").status_code == 400
+
+
+def test_the_servers_own_limit_holds_for_both_models(shared_engine: Engine, other_engine: Engine) -> None:
+    question = "Good day to you. " * 8  # the other model's tokenizer knows these words
+    counts = [
+        len(e.request([Message("user", question)], SETTINGS.sampling).prompt) for e in (shared_engine, other_engine)
+    ]
+    assert counts[0] > counts[1]
+    parts = PageParts(comparing=Comparing((shared_engine, other_engine), Kept()))
+    settings = ServerSettings(sampling=SETTINGS.sampling, max_prompt_tokens=counts[1])
+    client = TestClient(make_app(shared_engine, settings, parts), base_url="http://127.0.0.1:8000")
+    for _ in range(6):  # sides are drawn
+        reply = client.post("/page/pairs", json={"messages": [{"role": "user", "content": question}]})
+        assert (reply.status_code, reply.json()["error"]["code"]) == (400, "prompt_too_long")
 
 
 def test_a_model_is_not_compared_with_itself(shared_engine: Engine) -> None:

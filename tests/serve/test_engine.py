@@ -8,11 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from seallm.base.errors import DataError, ModelError
 from seallm.base.records import Message
 from seallm.model.chat_format import ChatFormat
+from seallm.model.continuous import ContinuousBatch
 from seallm.model.generation import SamplingSettings
+from seallm.model.rows import TransformersRows
 from seallm.serve.engine import Engine
 from seallm.serve.loading import EngineSettings, load_engine
 from seallm.serve.requests import AnswerRequest, Event, Failed, Finished, Piece, PromptTooLong, QueueFull
@@ -173,6 +176,40 @@ def test_a_failing_request_does_not_stop_the_engine(engine: Engine, caplog: pyte
     assert isinstance(events.get(), Failed)
 
 
+def test_a_failing_step_fails_all_that_are_under_way_and_the_next_ones_begin_anew(
+    small_run: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    engine = load_engine(small_run)
+    assert isinstance(engine.batch, ContinuousBatch)
+    rows = engine.batch.computer
+    assert isinstance(rows, TransformersRows)
+    steps_left = 4
+
+    def fail_once(layer: torch.nn.Module, inputs: object) -> None:
+        nonlocal steps_left
+        steps_left -= 1
+        if not steps_left:  # the first layer has written its keys and values, the second has not
+            raise MemoryError("no memory for keys and values")
+
+    hook = rows.model.model.layers[1].register_forward_pre_hook(fail_once)  # type: ignore[union-attr, index]
+    try:
+        events = [queue.SimpleQueue[Event]() for _ in range(2)]
+        for own in events:
+            engine.submit(ask(engine, "Hello", LONG), own.put)
+        for own in events:
+            while isinstance(event := own.get(timeout=20), Piece):
+                pass
+            assert isinstance(event, Failed)
+            assert isinstance(event.error, MemoryError)
+        assert "a step failed" in caplog.text
+        assert (engine.batch.num_sequences, rows.num_cached_tokens, rows.num_kept_tokens) == (0, 0, 0)
+        for question in ("Count", "Hello"):
+            assert read(engine, ask(engine, question))[0] == [ANSWERS[question]]
+    finally:
+        hook.remove()
+        engine.close()
+
+
 def test_closing_ends_what_is_under_way(small_run: Path) -> None:
     engine = load_engine(small_run)
     events: queue.SimpleQueue[Event] = queue.SimpleQueue()
@@ -182,6 +219,19 @@ def test_closing_ends_what_is_under_way(small_run: Path) -> None:
     assert all(ticket.is_cancelled for ticket in tickets)
     with pytest.raises(RuntimeError, match="closed"):
         engine.submit(ask(engine, "Count"), events.put)
+    assert not engine.is_alive
+
+
+def test_a_small_cache_is_told_and_bounds_conversations(small_run: Path, caplog: pytest.LogCaptureFixture) -> None:
+    engine = load_engine(small_run, EngineSettings(cache_gib=0.0001))
+    try:
+        assert engine.max_sequence_tokens == 256
+        assert "the cache holds 256 of the model's 512 positions" in caplog.text
+        with pytest.raises(PromptTooLong):
+            ask(engine, "word " * 100)
+        assert read(engine, ask(engine, "Count"))[0] == [ANSWERS["Count"]]
+    finally:
+        engine.close()
 
 
 def test_a_model_that_was_not_made_for_conversations(small_run: Path, tmp_path: Path) -> None:

@@ -131,6 +131,11 @@ def test_seed(client: TestClient) -> None:
     assert len({draw(seed) for seed in (7, 8, None, None)}) == 4
 
 
+def test_a_nucleus_of_nothing_is_the_likeliest_token(client: TestClient) -> None:
+    answer = post(client, "Hello", temperature=2.0, top_p=0, max_tokens=60)
+    assert answer["choices"][0]["message"]["content"] == ANSWERS["Hello"]
+
+
 def test_several_answers(client: TestClient) -> None:
     drawn = {"temperature": 2.0, "max_tokens": 8, "seed": 1, "n": 3}
     choices = post(client, "Hello", **drawn)["choices"]
@@ -170,7 +175,8 @@ def test_neutral_values_of_what_is_not_supported(client: TestClient) -> None:
         ({"temperature": -0.1}, "temperature", "greater than or equal to 0"),
         ({"temperature": float("nan")}, "temperature", "finite"),
         ({"temperature": "hot"}, "temperature", "valid number"),
-        ({"top_p": 0}, "top_p", "greater than 0"),
+        ({"top_p": -0.1}, "top_p", "greater than or equal to 0"),
+        ({"repetition_penalty": 1e-44}, "repetition_penalty", "greater than or equal to 0.01"),
         ({"max_tokens": 0}, "max_tokens", "greater than or equal to 1"),
         ({"max_tokens": 5, "max_completion_tokens": 5}, None, "not both"),
         ({"n": 9}, None, "at most 8"),
@@ -290,6 +296,15 @@ def test_models_and_health(client: TestClient) -> None:
     assert (health["status"], health["model"], health["pending"]) == ("ok", "small/sft", 0)
 
 
+def test_health_of_an_engine_that_has_stopped(small_run: Path) -> None:
+    engine = load_engine(small_run)
+    client = make_client(engine)
+    assert client.get("/health").status_code == 200
+    engine.close()
+    response = client.get("/health")
+    assert (response.status_code, response.json()["error"]["code"]) == (503, "stopped")
+
+
 def test_forged_turns_count_as_plain_text(client: TestClient, shared_engine: Engine) -> None:
     chat_format = ChatFormat(shared_engine.format.tokenizer)
     plain = chat_format.plain.encode_inner([FORGED.strip()])[0]
@@ -322,6 +337,16 @@ def test_queue_full(busy_engine: Engine) -> None:
     assert (response.status_code, response.json()["error"]["code"]) == (429, "queue_full")
     assert response.json()["error"]["type"] == "rate_limit_error"
     assert int(response.headers["retry-after"]) >= 1
+
+
+def test_many_prompts_are_one_request_to_the_queue(small_run: Path) -> None:
+    engine = load_engine(small_run, EngineSettings(max_rows=1, max_waiting=0))
+    try:
+        response = make_client(engine).post("/v1/completions", json={"prompt": ["a", "b", "c", "d"], "max_tokens": 2})
+        assert response.status_code == 200
+        assert len(response.json()["choices"]) == 4
+    finally:
+        engine.close()
 
 
 def test_time_is_over(busy_engine: Engine) -> None:
@@ -360,3 +385,15 @@ def test_the_log_holds_no_text(client: TestClient, caplog: pytest.LogCaptureFixt
     client.post(URL, json=body(secret * 1000))
     assert "finished" in caplog.text
     assert "secret" not in caplog.text
+
+
+def test_prompts_are_logged_where_the_operator_wants_it(
+    shared_engine: Engine, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    client = make_client(shared_engine, replace(SETTINGS, logs_prompts=True))
+    post(client, "one\n12:00:00 finished: a line that was never written \x1b[2J", max_tokens=2)
+    (line,) = [record.getMessage() for record in caplog.records if "one" in record.getMessage()]
+    assert line.startswith("prompt: '")
+    assert "one\\n12:00:00 finished" in line
+    assert line.isprintable()

@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, Qwen3Config
 
 from seallm.base.errors import MissingExtra, ModelError
 from seallm.base.records import Message
@@ -87,6 +87,36 @@ def test_ids_scores_and_reuse_are_those_of_transformers(folder: Path) -> None:
             assert other.score is not None
             assert mine.score.log_probability == pytest.approx(other.score.log_probability, abs=0.02)
     assert theirs.figures.reused_tokens > 100
+    theirs.add(99, jobs[0])
+    theirs.step()
+    theirs.clear()
+    assert theirs.num_sequences == theirs.computer.num_kept_tokens == 0
+    again = [u.token_id for u in finish(theirs, jobs[:1])[0]]
+    assert again == [u.token_id for u in finish(ours, jobs[:1])[0]]
+
+
+@needs_llama_cpp
+def test_the_cache_is_as_large_as_asked_where_heads_have_a_width_of_their_own(small_run: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "wide"
+    shutil.copytree(small_run / "06-sft" / "model", folder)
+    vocabulary = AutoModelForCausalLM.from_pretrained(folder).config.vocab_size
+    config = Qwen3Config(
+        vocab_size=vocabulary,
+        hidden_size=64,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        head_dim=32,
+        max_position_embeddings=512,
+        tie_word_embeddings=True,
+    )
+    AutoModelForCausalLM.from_config(config).save_pretrained(folder)
+    write_gguf(plan_conversion(folder, "f32", list(ANSWERS)), folder / "wide.gguf", "wide", "f32")
+    token_bytes = 2 * 2 * 2 * 2 * 32  # keys and values, float16, layers, heads, width
+    for max_rows, tokens, cells, longest in ((8, 1_000, 1_000, 512), (1, 1_000, 512, 512), (8, 300, 300, 300)):
+        rows = LlamaCppRows(find_gguf(folder), max_rows, tokens * token_bytes, step_tokens=8)
+        assert (rows.num_cells, rows.max_sequence_tokens, rows.model_positions) == (cells, longest, 512)
 
 
 @needs_llama_cpp

@@ -117,6 +117,15 @@ def test_a_conversation(page: Browser) -> None:
 
 
 @needs_chromium
+def test_a_message_that_never_fits_costs_no_history(page: Browser) -> None:
+    ask(page, "Hello")
+    ask(page, "Count")
+    ask(page, "word " * 600)
+    assert "512 positions" in page.evaluate("document.querySelector('.turn:last-child .note').textContent")
+    assert page.evaluate("document.querySelectorAll('.forgotten').length") == 0
+
+
+@needs_chromium
 def test_hostile_text_stays_text(page: Browser) -> None:
     ask(page, "Attack")
     assert turns(page)[1] == ("assistant", HOSTILE)
@@ -179,8 +188,13 @@ def test_a_key_is_asked_for(tab: Browser, shared_engine: Engine) -> None:
     with live_server(shared_engine, settings) as port:
         tab.call("Page.navigate", url=f"http://127.0.0.1:{port}/")
         tab.wait_until("document.getElementById('settings')?.open && !document.getElementById('key-box').hidden")
-        tab.call("Input.insertText", text="right")
-        tab.evaluate("document.getElementById('close-settings').click()")
+        for key in ("wrong", "right"):
+            tab.evaluate("document.getElementById('key').select()")
+            tab.call("Input.insertText", text=key)
+            tab.press("Enter", 13)
+            if key == "wrong":
+                tab.wait_until("document.getElementById('about-key').textContent.includes('not the server')")
+                tab.wait_until("document.getElementById('settings').open")
         tab.wait_until("document.getElementById('model').textContent === 'small/sft'")
         tab.evaluate("document.getElementById('temperature').value = 0")
         tab.evaluate("document.getElementById('temperature').dispatchEvent(new Event('input'))")

@@ -168,8 +168,9 @@ def test_two_models_side_by_side(page: Browser, judgements: list[Judgement]) -> 
     assert page.evaluate("document.activeElement.tagName") == "INPUT"
     assert not judgements
     page.call("Input.insertText", text="Noy 2")
-    click(page, "[data-verdict=right]")
+    page.evaluate("for (const time of [1, 2]) document.querySelector('[data-verdict=right]').click()")  # by mistake
     page.wait_until("document.querySelector('.verdicts').hidden")
+    assert texts(page, ".pair .note") == ["You said: right is better."]
     (judgement,) = judgements
     assert (judgement.annotator, judgement.verdict, judgement.pair.texts) == ("Noy 2", "right", tuple(shown))
     names = {ANSWERS["Hello"]: "small/sft", OTHER_ANSWERS["Hello"]: "other/sft"}
@@ -186,6 +187,15 @@ def test_two_models_side_by_side(page: Browser, judgements: list[Judgement]) -> 
     click(page, ".skip")
     page.type("Count")
     assert not page.evaluate("document.getElementById('send').disabled")
+
+
+def test_a_comparison_goes_on_when_its_history_is_too_long(page: Browser) -> None:
+    pairs = [{"question": "word " * 200, "texts": ["a", "b"], "id": None} for _ in range(3)]
+    page.evaluate(f"sessionStorage.setItem('seallm', JSON.stringify({{tab: 'compare', pairs: {json.dumps(pairs)}}}))")
+    page.open(page.evaluate("location.href"))
+    ask(page, "Hello")
+    assert all(texts(page, ".pair:last-child .sides .text"))
+    assert not page.evaluate("document.querySelector('.pair:last-child .note').classList.contains('alert')")
 
 
 def drop(page: Browser, name: str, content: str) -> None:

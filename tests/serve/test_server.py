@@ -164,6 +164,14 @@ def test_an_address_that_does_not_exist(small_run: Path) -> None:
         serve(small_run, Address("no.such.host.invalid"))
 
 
+def test_a_wrong_base_is_told_before_the_model_is_loaded(
+    small_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(ModelError, match="is not a folder"):
+        serve(small_run, Address(port=0), base=tmp_path / "nowhere")
+    assert "API" not in capsys.readouterr().out
+
+
 def test_no_model(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="no finished model"):
         serve(tmp_path, Address(port=0))

@@ -12,13 +12,14 @@ import subprocess
 import sys
 import termios
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seallm.base.errors import DataError
+from seallm.base.errors import DataError, ModelError
 from seallm.base.records import Message
 from seallm.model.generation import SamplingSettings
 from seallm.serve.commands import HELP
@@ -297,6 +298,39 @@ def test_an_answer_longer_than_the_model_does_not_cost_the_history(shared_engine
     assert forgotten == 0
 
 
-def test_a_message_that_never_fits(shared_engine: Engine) -> None:
+def test_a_message_that_never_fits_costs_nothing(shared_engine: Engine) -> None:
+    turns = [Message("user", "a"), Message("assistant", "b"), Message("user", "word " * 600)]
+    dialogue = Dialogue(shared_engine, "", list(turns))
     with pytest.raises(PromptTooLong):
-        Dialogue(shared_engine, "", [Message("user", "word " * 600)]).request(SIZE)
+        dialogue.request(SIZE)
+    assert dialogue.turns == turns
+
+
+def test_the_last_message_is_answered_again_where_no_answer_came(shared_engine: Engine) -> None:
+    dialogue = Dialogue(shared_engine, "", [Message("user", "a"), Message("assistant", "b")])
+    dialogue.ask("c")
+    dialogue.leave_unanswered()
+    assert [turn.content for turn in dialogue.turns] == ["a", "b"]
+    assert dialogue.take_back() == "c"
+    dialogue.ask("c")
+    dialogue.turns.append(Message("assistant", "d"))
+    assert (dialogue.take_back(), dialogue.take_back()) == ("c", "a")
+    dialogue.ask("e")
+    dialogue.leave_unanswered()
+    dialogue.forget()
+    assert dialogue.take_back() is None
+
+
+def test_an_empty_answer_is_told(
+    small_run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ends_at_once = replace(SIZE, logit_bias=((1, 100.0),))  # </s>
+    pipe(["Hello", "/retry"], small_run, monkeypatch, ChatSettings(ends_at_once))
+    output, notices = capsys.readouterr()
+    assert output == "\n\n"
+    assert notices.count("the model had nothing to say") == 2
+
+
+def test_what_cannot_compute_is_told(small_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ModelError, match="expected one GGUF file"):
+        pipe(["Hello"], small_run, monkeypatch, ChatSettings(SIZE, engine="llama.cpp", device="cpu"))

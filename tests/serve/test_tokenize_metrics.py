@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,12 @@ def test_a_conversation_is_counted_with_its_headers(client: TestClient, shared_e
     (count,) = client.post("/v1/tokenize", json={"messages": [{"role": "user", "content": THAI}]}).json()["counts"]
     assert count["tokens"] == len(shared_engine.format.prompt_ids([Message("user", THAI)]))
     assert count["base_tokens"] - count["tokens"] == len(THAI.encode()) - len(shared_engine.format.plain.encode(THAI))
+
+
+def test_a_conversation_is_counted_as_it_is_answered(client: TestClient, shared_engine: Engine) -> None:
+    text = unicodedata.normalize("NFD", "Tiếng Việt có dấu")
+    (count,) = client.post("/v1/tokenize", json={"messages": [{"role": "user", "content": text}]}).json()["counts"]
+    assert count["tokens"] == len(shared_engine.request([Message("user", text)], SAMPLING).prompt)
 
 
 def test_a_plain_folder_has_no_known_base(small_run: Path, shared_engine: Engine) -> None:

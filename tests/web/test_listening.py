@@ -20,6 +20,12 @@ def test_an_address_of_another_machine() -> None:
         listen("192.0.2.1", 0)
 
 
+@pytest.mark.parametrize("port", [-1, 65_536, 99_999])
+def test_a_port_that_does_not_exist(port: int) -> None:
+    with pytest.raises(WorkspaceError, match=f"There is no port {port}"):
+        listen("127.0.0.1", port)
+
+
 def test_loopback_addresses_answer_to_loopback_names_alone() -> None:
     assert allowed_hosts("127.0.0.2") == {"localhost", "127.0.0.1", "[::1]", "127.0.0.2"}
     assert allowed_hosts("::1") == {"localhost", "127.0.0.1", "[::1]"}

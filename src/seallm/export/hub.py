@@ -38,7 +38,7 @@ def files_to_push(folder: Path) -> list[Path]:
         DataError: the folder is no export, or holds more than one.
     """
     if not (folder / RECORD).is_file():
-        raise DataError(f"{folder} is no export (it has no {RECORD}). `seallm export MODEL --out {folder}` makes one")
+        raise DataError(f"{folder} is no export (it has no {RECORD}). `seallm export MODEL --out DIR` makes one")
     found = sorted(folder.iterdir())
     others = [path.name for path in found if not _belongs(path)]
     if others:

@@ -118,6 +118,12 @@ class ContinuousBatch:
                 return
         self._waiting = deque(s for s in self._waiting if s.key != key)
 
+    def clear(self) -> None:
+        """Forget all sequences and all that was computed of them or kept."""
+        self._running.clear()
+        self._waiting.clear()
+        self.computer.clear()
+
     @torch.inference_mode()
     def step(self) -> list[Update]:
         """Compute a step; updates of all sequences that got a token."""
@@ -203,7 +209,7 @@ class ContinuousBatch:
     def _draw(self, sequences: Sequence[_Sequence], logits: torch.Tensor) -> list[Update]:
         settings = [s.job.sampling for s in sequences]
         changed = [n for n, s in enumerate(settings) if s.changes_logits]
-        final = logits.float() if changed else logits
+        final = logits.to(torch.float32, copy=True) if changed else logits  # a copy: scores are of the model's own
         for n in changed:
             final[n] = adjusted(logits[n], settings[n], sequences[n].history)
         noise = [s.noise.random(dtype=np.float32) if s.job.sampling.temperature > 0 else 0.0 for s in sequences]

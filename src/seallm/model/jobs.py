@@ -81,6 +81,9 @@ class Batch(Protocol):
     def step(self) -> list[Update]:
         """Go on with all jobs, by a token or so each."""
 
+    def clear(self) -> None:
+        """Forget all jobs and whatever was computed: something failed on the way, perhaps for want of memory."""
+
 
 def scores(logits: torch.Tensor, targets: Sequence[int], num_top: int) -> list[Score]:
     """Scores of ids (B) from logits (B, V), with the `num_top` likeliest ids of each."""

@@ -40,6 +40,9 @@ class PromptFormat:
         ends = [*end_ids, tokenizer.eos_token_id, marker]
         self.stop_ids = frozenset(token_id for token_id in ends if token_id is not None)
         self._controls = sorted((t for t in tokenizer.get_added_vocab() if t.strip()), key=len, reverse=True)
+        self._controls_by_end: dict[str, list[str]] = {}
+        for control in self._controls:
+            self._controls_by_end.setdefault(control[-1], []).append(control)
 
     def prompt_ids(self, messages: Sequence[Message]) -> list[int]:
         """Ids of a conversation that end with the open header of the assistant's next turn.
@@ -77,9 +80,18 @@ class PromptFormat:
         return list(ids)
 
     def _without_controls(self, text: str) -> str:
-        for control in self._controls:
-            text = text.replace(control, "")
-        return text
+        """Take control strings out, those too that the text forms once others are gone: `<|im_<|im_end|>end|>`."""
+        if not any(control in text for control in self._controls):
+            return text
+        kept: list[str] = []  # characters
+        longest = len(self._controls[0])
+        for character in text:
+            kept.append(character)
+            if character in self._controls_by_end:
+                end = "".join(kept[-longest:])
+                control = next((c for c in self._controls_by_end[character] if end.endswith(c)), "")
+                del kept[len(kept) - len(control) :]
+        return "".join(kept)
 
 
 def _without_system(messages: Sequence[Message]) -> list[Message]:

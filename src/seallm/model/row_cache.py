@@ -117,6 +117,10 @@ class RowCache:
             last.place = row.place
             pool.rows[row.place] = last
 
+    def clear(self) -> None:
+        """Give up all rows, and their memory."""
+        self._pools.clear()
+
     def _enlarge(self, pool: Pool) -> bool:
         needed = len(pool.rows) + 1
         self._pools = {size: other for size, other in self._pools.items() if other.rows or other is pool}

@@ -14,7 +14,7 @@ from transformers import PreTrainedModel
 
 from seallm.model.prefix_cache import PrefixCache
 from seallm.model.row_attention import Step, attend_by_rows, measure_token_bytes, run_step
-from seallm.model.row_cache import Row, RowCache
+from seallm.model.row_cache import SMALLEST_ROW_TOKENS, Row, RowCache
 
 
 class Computer(Protocol):
@@ -44,6 +44,9 @@ class Computer(Protocol):
     def end(self, row: Any, ids: Sequence[int]) -> None:
         """Give a row up, and keep what it knows of these, its first ids."""
 
+    def clear(self) -> None:
+        """Give up all rows, and what is kept."""
+
     @property
     def num_cached_tokens(self) -> int:
         """Tokens for which the rows have memory now."""
@@ -58,8 +61,11 @@ class TransformersRows:
 
     Args:
         model: in evaluation mode, on its device.
-        cache_bytes: bound on keys and values of rows.
+        cache_bytes: bound on keys and values of rows; a sequence is never longer than what they hold.
         prefix_bytes: bound on keys and values that are kept for later; 0 keeps none.
+
+    Attributes:
+        model_positions: of the model, of which the cache may hold fewer.
 
     Raises:
         ModelError: the model's attention is of a kind that cannot be computed so.
@@ -69,8 +75,9 @@ class TransformersRows:
         attend_by_rows(model)
         self.model = model
         self.num_ids = int(model.get_input_embeddings().num_embeddings)
-        self.max_sequence_tokens = int(model.config.get_text_config(decoder=True).max_position_embeddings)
+        self.model_positions = int(model.config.get_text_config(decoder=True).max_position_embeddings)
         token_bytes = measure_token_bytes(model)
+        self.max_sequence_tokens = min(self.model_positions, max(cache_bytes // token_bytes, SMALLEST_ROW_TOKENS))
         self._cache = RowCache(token_bytes, cache_bytes, self.max_sequence_tokens)
         self.prefixes = PrefixCache(prefix_bytes // token_bytes)
 
@@ -102,6 +109,11 @@ class TransformersRows:
         """Copy into the tree and free the row."""
         self.prefixes.insert(ids, row)
         self._cache.free(row)
+
+    def clear(self) -> None:
+        """Give all memory back."""
+        self._cache.clear()
+        self.prefixes = PrefixCache(self.prefixes.max_tokens)
 
     @property
     def num_cached_tokens(self) -> int:

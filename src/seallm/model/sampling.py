@@ -16,6 +16,7 @@ import torch
 
 from seallm.base.sampling import SamplingSettings
 
+LEAST_TEMPERATURE = 1e-6  # logits divided by less overflow; here already the likeliest token has all the probability
 NUCLEUS_GUESS = 256  # the most probable tokens tried first, before a whole vocabulary is sorted
 
 
@@ -77,7 +78,7 @@ def _sample(logits: torch.Tensor, settings: Sequence[SamplingSettings], noise: S
     def column(values: Sequence[float]) -> torch.Tensor:
         return torch.tensor(values, device=logits.device, dtype=torch.float32).unsqueeze(1)  # (B, 1)
 
-    weights = (logits.float() / column([s.temperature for s in settings])).softmax(dim=-1)
+    weights = (logits.float() / column([max(s.temperature, LEAST_TEMPERATURE) for s in settings])).softmax(dim=-1)
     vocabulary = weights.shape[1]
     if any(s.top_k is not None and s.top_k < vocabulary for s in settings):
         wanted = [min(s.top_k or vocabulary, vocabulary) for s in settings]

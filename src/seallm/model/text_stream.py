@@ -1,7 +1,7 @@
 """A stream of ids to text, in pieces that never split a character or a cluster of a letter and its marks.
 
 A Thai, Khmer or Burmese reader never sees a letter without the marks that belong to it: the last cluster is held back
-until the next letter shows that it is complete.
+until the next letter shows that it is complete. A line end needs no such wait: nothing joins it.
 """
 
 import codecs
@@ -12,6 +12,7 @@ from seallm.model.chat_format import ChatFormat
 from seallm.model.plain_text import PlainText
 
 _JOINERS = "\u200d\u17d2\u1039\u1a60"  # zero-width joiner; Khmer, Burmese and Tai Tham signs that stack the next letter
+_NON_JOINER = "\u200c"  # says how the marks around it look, in Khmer between a shifter and a vowel
 _SPACING_VOWELS = "\u0e33\u0eb3"  # Thai and Lao AM: letters by category, written as marks
 
 
@@ -63,7 +64,9 @@ def stream_text(text_format: ChatFormat | PlainText, ids: Iterable[int]) -> Iter
 
 
 def _last_cluster(text: str) -> int:
-    """Where the last letter-plus-marks cluster of a text starts."""
+    """Where the last letter-plus-marks cluster of a text starts; its end, where that cluster is surely whole."""
+    if text.endswith("\n"):
+        return len(text)
     start = len(text) - 1
     while start > 0 and (_continues(text[start]) or text[start - 1] in _JOINERS):
         start -= 1
@@ -75,6 +78,7 @@ def _continues(character: str) -> bool:
         unicodedata.category(character) in ("Mn", "Mc", "Me")
         or character in _JOINERS
         or character in _SPACING_VOWELS
+        or character == _NON_JOINER
         or "\U0001f3fb" <= character <= "\U0001f3ff"  # skin tones
         or "\U0001f1e6" <= character <= "\U0001f1ff"  # halves of flags
         or "\U000e0020" <= character <= "\U000e007f"  # tags of flags

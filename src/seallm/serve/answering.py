@@ -46,7 +46,7 @@ class Answering:
 
     Args:
         engine: where it is submitted, at once.
-        requests: one for each prompt, all with the same number of answers.
+        requests: one for each prompt, all with the same number of answers; the queue takes all of them or none.
         client: the HTTP request, watched for its client's leaving.
         seconds: time until the last event, waiting in the queue included.
         metrics: told about the request's end.
@@ -69,7 +69,8 @@ class Answering:
         loop = asyncio.get_running_loop()
         for number, request in enumerate(requests):
             try:
-                self._tickets.append(engine.submit(request, partial(self._deliver, loop, number)))
+                deliver = partial(self._deliver, loop, number)
+                self._tickets.append(engine.submit(request, deliver, is_admitted=number > 0))
             except Exception:
                 self._cancel()
                 raise

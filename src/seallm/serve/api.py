@@ -21,7 +21,7 @@ from seallm.base.sampling import SamplingSettings
 from seallm.model.plain_text import PlainText
 from seallm.serve.answering import Answering, EventStream, Reply, complete, reply_events
 from seallm.serve.chat_reply import ChatReply
-from seallm.serve.engine import Engine, logger
+from seallm.serve.engine import Engine, canonical, logger
 from seallm.serve.metrics import Metrics
 from seallm.serve.replies import Completion, Health, ModelCard, ModelList, TextCompletion, TokenCounts
 from seallm.serve.requests import AnswerRequest, PromptRefused, PromptTooLong, QueueFull
@@ -85,7 +85,8 @@ class ServerSettings:
                     f"the prompt has {length} tokens; this server reads at most {self.max_prompt_tokens}"
                 )
             if self.logs_prompts:
-                logger.info("prompt: %s", engine.format.tokenizer.decode(request.prompt))
+                # written as a literal: a line end or an escape sequence must not look like the log's own
+                logger.info("prompt: %r", engine.format.tokenizer.decode(request.prompt))
 
 
 def refused(error: SeallmError) -> JSONResponse:
@@ -105,8 +106,10 @@ def add_status(app: FastAPI, engine: Engine, metrics: Metrics) -> None:
     """Routes for whoever watches or looks around."""
     card = ModelCard(id=engine.name, created=int(time.time()), max_model_len=engine.max_sequence_tokens)
 
-    @app.get("/health")
-    async def health() -> Health:
+    @app.get("/health", response_model=Health, responses={503: {"model": ErrorBody}})
+    async def health() -> Health | JSONResponse:
+        if not engine.is_alive:
+            return error_response(503, "the engine has stopped; the log says why. Start the server again", "stopped")
         return Health(version=__version__, model=engine.name, pending=engine.num_pending)
 
     @app.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
@@ -226,7 +229,7 @@ def add_tokenize(app: FastAPI, engine: Engine, settings: ServerSettings) -> None
                 texts: Mapping[str | None, str] = dict(body.by_language)
                 counts = text_counts(engine.format, settings.base, texts, with_ids=body.with_ids)
             else:
-                messages = settings.messages(body.messages)
+                messages = [canonical(message) for message in settings.messages(body.messages)]  # as they are answered
                 counts = conversation_counts(engine.format, settings.base, messages, with_ids=body.with_ids)
             return TokenCounts(model=engine.name, base=settings.base and settings.base[1], counts=counts)
 

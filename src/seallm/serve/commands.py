@@ -143,7 +143,7 @@ class Commands:
             self._say(f"it was held under the policy {policy}; /policy {policy} takes it up")
 
     def _reset(self, _: str) -> None:
-        self.dialogue.turns.clear()
+        self.dialogue.forget()
         self._say("the conversation is forgotten")
 
     def _help(self, _: str) -> None:

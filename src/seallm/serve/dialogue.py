@@ -29,6 +29,7 @@ class Dialogue:
         turns: user and assistant in turn, without any system prompt.
         policy: whose system prompt stands before the user's.
         language: code of the language that the system prompt is in; None: of the first message.
+        unanswered: the last message, where no answer to it came.
     """
 
     engine: "Engine"
@@ -36,6 +37,7 @@ class Dialogue:
     turns: list[Message] = field(default_factory=list)
     policy: ServedPolicy | None = None
     language: str | None = None
+    unanswered: str | None = field(default=None, init=False)
 
     def messages(self) -> list[Message]:
         """What is sent: one system turn at most, then the turns."""
@@ -56,11 +58,11 @@ class Dialogue:
             The request, and how many exchanges were forgotten for it.
 
         Raises:
-            PromptTooLong: not even the last message fits.
+            PromptTooLong: not even the last message fits; nothing was forgotten for it.
         """
         from seallm.serve.requests import PromptTooLong
 
-        forgotten = 0
+        forgotten, whole = 0, list(self.turns)
         wanted = min(sampling.max_new_tokens, self.engine.max_sequence_tokens // 4)
         while True:
             is_last = len(self.turns) == 1
@@ -70,12 +72,29 @@ class Dialogue:
                     return request, forgotten
             except PromptTooLong:
                 if is_last:
+                    self.turns = whole
                     raise
             del self.turns[:2]
             forgotten += 1
 
+    def ask(self, text: str) -> None:
+        """Say a message."""
+        self.turns.append(Message("user", text))
+        self.unanswered = None
+
+    def leave_unanswered(self) -> None:
+        """Take the last message out: no answer came, and an empty turn cannot be sent."""
+        self.unanswered = self.turns.pop().content
+
+    def forget(self) -> None:
+        """Begin anew; system prompt, policy and language stay."""
+        self.turns.clear()
+        self.unanswered = None
+
     def take_back(self) -> str | None:
-        """Forget the last answer and its question, and return the question; None where nothing was asked."""
+        """Forget the last message and its answer, if one came; returns the message, None where nothing was asked."""
+        if self.unanswered is not None:
+            return self.unanswered
         while self.turns:
             turn = self.turns.pop()
             if turn.role == "user":
@@ -115,6 +134,6 @@ class Dialogue:
         if not turns or [turn.role for turn in turns] != expected or len(turns) % 2:
             raise DataError(f"{file}: expected user and assistant in turn, the last one the assistant's")
         self.system = "\n\n".join(message.content for message in messages if message.role == "system")
-        self.turns = turns
+        self.turns, self.unanswered = turns, None
         policy = found.get("policy")
         return policy if isinstance(policy, str) else None

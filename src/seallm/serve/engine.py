@@ -73,6 +73,11 @@ class Engine:
         self._worker.start()
 
     @property
+    def is_alive(self) -> bool:
+        """False once it is closed, or its worker has come to an end by an error that nothing could mend."""
+        return self._worker.is_alive()
+
+    @property
     def num_pending(self) -> int:
         """Requests that wait or are being answered."""
         with self._changed:
@@ -102,7 +107,7 @@ class Engine:
             DataError: a content is not Unicode.
             ModelError: the model's chat template refuses the conversation.
         """
-        prompt = self.format.prompt_ids([_canonical(message) for message in messages])
+        prompt = self.format.prompt_ids([canonical(message) for message in messages])
         return self.prompt_request(
             AnswerRequest(tuple(prompt), sampling, tuple(stops), num_answers, num_top), what="conversation"
         )
@@ -122,23 +127,26 @@ class Engine:
         fitting = replace(request.sampling, max_new_tokens=min(request.sampling.max_new_tokens, room))
         return replace(request, sampling=fitting)
 
-    def submit(self, request: AnswerRequest, deliver: Callable[[Event], object]) -> Ticket:
+    def submit(
+        self, request: AnswerRequest, deliver: Callable[[Event], object], *, is_admitted: bool = False
+    ) -> Ticket:
         """Queue a request. For each answer there come Pieces and one Finished; or, at any point, Failed.
 
         Args:
             request: made by `request` or `prompt_request`.
             deliver: called from the worker's thread; must return at once.
+            is_admitted: it belongs to one that was let in already, and is not refused.
 
         Raises:
             QueueFull: no place is free, and `max_waiting` requests wait already.
         """
         ticket = Ticket(request, deliver)
         with self._changed:
-            if self._is_closed:
+            if self._is_closed or not self.is_alive:
                 raise RuntimeError("the engine is closed")
             num_missing = sum(other.num_missing for other in self._tickets())
             waiting = self._num_waiting()
-            if num_missing >= self.max_rows and waiting >= self.max_waiting:
+            if not is_admitted and num_missing >= self.max_rows and waiting >= self.max_waiting:
                 rounds = (waiting + 1) / self.max_rows
                 raise QueueFull(waiting, max(1, round(self._mean_seconds * rounds)))
             self._waiting.append(ticket)
@@ -183,18 +191,21 @@ class Engine:
     def _work(self) -> None:
         while self._wait_for_work():
             self._begin_answers()
-            for key in [key for key, answer in self._answers.items() if answer.ticket.is_cancelled]:
-                self._forget(key)
             try:
-                updates = self.batch.step()
-            except Exception as error:  # whatever it is, what was computed is lost for all of them
+                self._step()
+            except Exception as error:  # whatever it is, what was computed cannot be relied on: begin anew
                 logger.exception("a step failed")
-                for key, answer in list(self._answers.items()):
-                    self._forget(key)
+                failed, self._answers = self._answers, {}
+                self.batch.clear()
+                for answer in failed.values():
                     self._fail(answer.ticket, error)
-                continue
-            for update in updates:
-                self._tell(update)
+
+    def _step(self) -> None:
+        """A step of all answers that somebody waits for."""
+        for key in [key for key, answer in self._answers.items() if answer.ticket.is_cancelled]:
+            self._forget(key)
+        for update in self.batch.step():
+            self._tell(update)
 
     def _wait_for_work(self) -> bool:
         """Wait until somebody wants an answer; False once the engine is closed."""
@@ -262,7 +273,7 @@ class Engine:
         ticket.cancel()
 
 
-def _canonical(message: Message) -> Message:
+def canonical(message: Message) -> Message:
     """The message as the corpus would write it; one that is nothing but what goes, or no Unicode, as it is."""
     try:
         message.content.encode()

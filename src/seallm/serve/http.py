@@ -114,6 +114,7 @@ def serve(
     console = Console(highlight=False, soft_wrap=True)
     with ExitStack() as stack:
         listening = stack.enter_context(listen(host, address.port))
+        base_tokens = base_tokenizer(find_model(model), base)  # before the weights: a wrong path is told sooner
         engine = stack.enter_context(closing(load_engine(model, how)))
         comparing = None
         if beside is not None:
@@ -127,7 +128,7 @@ def serve(
         chosen = replace(
             settings or ServerSettings(),
             guard=GuardSettings(address.api_key or None, hosts),
-            base=base_tokenizer(find_model(model), base),
+            base=base_tokens,
         )
         parts = PageParts(identify, comparing)
         stack.callback(parts.batches.stop)

@@ -7,6 +7,7 @@ takes that place and computes only the rest. Rows that begin like one in use sha
 Shapes: W places whose logits are wanted, V vocabulary.
 """
 
+import ctypes
 import importlib.util
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from seallm.base.errors import MissingExtra, ModelError
 from seallm.base.runtime import available_cores
 from seallm.model.llama_cpp_log import silence
 from seallm.model.prefix_cache import num_common
+
+FEWEST_CELLS = 256
 
 
 @dataclass(eq=False)
@@ -53,7 +56,10 @@ def find_gguf(folder: Path) -> Path:
     files = sorted(folder.glob("*.gguf"))
     if len(files) != 1:
         found = ", ".join(file.name for file in files) or "none"
-        raise ModelError(f"{folder} holds {found}; expected one GGUF file beside the tokenizer, for llama.cpp")
+        raise ModelError(
+            f"{folder} holds {found}; expected one GGUF file beside the tokenizer, for llama.cpp. "
+            "`seallm export MODEL --to gguf --out DIR` makes such a folder"
+        )
     return files[0]
 
 
@@ -66,6 +72,9 @@ class LlamaCppRows:
         cache_bytes: bound on keys and values, kept ones included.
         step_tokens: prompt tokens read in a step.
         gpu_layers: layers computed on a GPU.
+
+    Attributes:
+        model_positions: of the model, of which the cache may hold fewer.
 
     Raises:
         MissingExtra: llama-cpp-python is not installed.
@@ -86,8 +95,10 @@ class LlamaCppRows:
         if not self._model:
             raise ModelError(f"llama.cpp cannot load {file}. Export the model again, or update llama-cpp-python")
         self.num_ids = int(llama_cpp.llama_vocab_n_tokens(llama_cpp.llama_model_get_vocab(self._model)))
-        self.max_sequence_tokens = int(llama_cpp.llama_model_n_ctx_train(self._model))
-        self.num_cells = max(self.max_sequence_tokens, cache_bytes // self._token_bytes())
+        self.model_positions = int(llama_cpp.llama_model_n_ctx_train(self._model))
+        held = max(cache_bytes // self._token_bytes(), FEWEST_CELLS)
+        self.max_sequence_tokens = min(self.model_positions, held)
+        self.num_cells = min(held, max_rows * self.max_sequence_tokens)  # llama.cpp takes the memory at once
         self._step_tokens = step_tokens + max_rows
         self._context = llama_cpp.llama_init_from_model(self._model, self._context_settings(max_rows))
         if not self._context:
@@ -97,9 +108,18 @@ class LlamaCppRows:
         self._clock = 0
 
     def _token_bytes(self) -> int:
+        """Bytes of one token's keys and values, in llama.cpp's float16."""
         lib, model = self._lib, self._model
-        width = lib.llama_model_n_embd(model) // lib.llama_model_n_head(model)
-        return int(2 * 2 * lib.llama_model_n_layer(model) * lib.llama_model_n_head_kv(model) * width)
+        usual = lib.llama_model_n_embd(model) // lib.llama_model_n_head(model)
+        kind = self._said("general.architecture")
+        width = sum(int(self._said(f"{kind}.attention.{part}_length") or usual) for part in ("key", "value"))
+        return int(2 * width * lib.llama_model_n_layer(model) * lib.llama_model_n_head_kv(model))
+
+    def _said(self, key: str) -> str:
+        """What the file says under a key; nothing where it is silent."""
+        found = ctypes.create_string_buffer(80)
+        self._lib.llama_model_meta_val_str(self._model, key.encode(), found, len(found))
+        return found.value.decode(errors="replace")
 
     def _context_settings(self, max_rows: int) -> Any:
         wanted = self._lib.llama_context_default_params()
@@ -178,6 +198,12 @@ class LlamaCppRows:
         self._clock += 1
         row.is_used, row.last_used = False, self._clock
         self._cut(row, len(ids))
+
+    def clear(self) -> None:
+        """Empty all places."""
+        for place in self._places:
+            place.is_used = False
+            self._cut(place, 0)
 
     def _cut(self, place: Place, num_tokens: int) -> None:
         """Forget all but the first tokens of a place."""

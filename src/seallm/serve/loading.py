@@ -8,7 +8,7 @@ llama.cpp  quantised weights in a GGUF file (`seallm[llama-cpp]`), fast on a CPU
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
@@ -21,7 +21,10 @@ from seallm.model.jobs import Batch
 from seallm.model.places import ModelPlace, find_model
 from seallm.model.prompt_format import PromptFormat
 from seallm.model.rows import TransformersRows
-from seallm.serve.engine import Engine
+from seallm.serve.engine import Engine, logger
+
+if TYPE_CHECKING:
+    from seallm.serve.llama_cpp_rows import LlamaCppRows
 
 EngineKind = Literal["own", "vllm", "llama.cpp"]
 Device = Literal["cpu", "cuda"]
@@ -105,6 +108,7 @@ def _own_batch(found: ModelPlace, settings: EngineSettings, max_rows: int) -> tu
         free, _ = torch.cuda.mem_get_info(runtime.torch_device())
         cache, prefixes, step_tokens = int(0.4 * free), int(0.2 * free), 1024
     rows = TransformersRows(model, _bytes(settings.cache_gib, cache), _bytes(settings.prefix_gib, prefixes))
+    _tell_where_the_cache_is_short(found, rows)
     return ContinuousBatch(rows, max_rows, step_tokens), rows.max_sequence_tokens
 
 
@@ -115,7 +119,16 @@ def _llama_cpp_batch(found: ModelPlace, settings: EngineSettings, max_rows: int)
     cache = _bytes(settings.cache_gib, 2 * GIB) + _bytes(settings.prefix_gib, GIB)
     layers = ALL_LAYERS if _device(settings) == "cuda" else 0
     rows = LlamaCppRows(find_gguf(found.folder), max_rows, cache, step_tokens=128, gpu_layers=layers)
+    _tell_where_the_cache_is_short(found, rows)
     return ContinuousBatch(rows, max_rows, 128), rows.max_sequence_tokens
+
+
+def _tell_where_the_cache_is_short(found: ModelPlace, rows: "TransformersRows | LlamaCppRows") -> None:
+    if rows.max_sequence_tokens < rows.model_positions:
+        logger.warning(
+            f"{found.name}: the cache holds {rows.max_sequence_tokens:,} of the model's {rows.model_positions:,} "
+            "positions for one conversation; `seallm serve --cache-gib` gives more"
+        )
 
 
 def _vllm_batch(found: ModelPlace, settings: EngineSettings, max_rows: int) -> tuple[Batch, int]:

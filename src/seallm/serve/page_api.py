@@ -180,7 +180,8 @@ def _add_comparing(app: FastAPI, comparing: Comparing, settings: ServerSettings,
             sampling = asked.sampling(settings.sampling, settings.sampling.max_new_tokens)
             messages = settings.messages(body.messages, body.policy)
             requests = [engine.request(messages, sampling) for engine in engines]
-            settings.admit(engines[0], requests[:1])
+            for engine, request in zip(engines, requests, strict=True):
+                settings.admit(engine, [request])
             return requests
 
         try:

@@ -111,13 +111,14 @@ class SamplingFields(Shape):
     """Name of the served model, from /v1/models; absent: that model."""
     temperature: float | None = Field(default=None, strict=True, ge=0, le=2, allow_inf_nan=False)
     """0 always takes the likeliest token; absent: the server's default."""
-    top_p: float | None = Field(default=None, strict=True, gt=0, le=1, allow_inf_nan=False)
-    """Sample among the likeliest tokens that together have this probability; absent: the server's default."""
+    top_p: float | None = Field(default=None, strict=True, ge=0, le=1, allow_inf_nan=False)
+    """Sample among the likeliest tokens that together have this probability, the likeliest at least; absent: the
+    server's default."""
     top_k: int | None = Field(default=None, strict=True, ge=1)
     """Sample among this many of the likeliest tokens."""
     min_p: float | None = Field(default=None, strict=True, ge=0, le=1, allow_inf_nan=False)
     """Leave out tokens with less than this share of the likeliest token's probability."""
-    repetition_penalty: float | None = Field(default=None, strict=True, gt=0, le=10, allow_inf_nan=False)
+    repetition_penalty: float | None = Field(default=None, strict=True, ge=0.01, le=10, allow_inf_nan=False)
     """Above 1, tokens of prompt and answer become less likely."""
     frequency_penalty: Penalty = None
     """Taken from a token's logit for each time that the answer holds it."""

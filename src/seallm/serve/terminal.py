@@ -28,7 +28,7 @@ from seallm.serve.typing_lines import assembled, history_file, piped, remembered
 from seallm.serve.wrapping import Wrapped
 
 if TYPE_CHECKING:
-    pass
+    from seallm.serve.loading import Device, EngineKind, NumberType
 
 # a model may write anything, also what a terminal takes for commands: escape sequences start with a control character
 _CONTROLS = dict.fromkeys([*range(0x20), *range(0x7F, 0xA0)], "\ufffd") | {ord("\n"): "\n", ord("\t"): "\t"}
@@ -44,6 +44,9 @@ class ChatSettings:
         system: system prompt; empty sends none.
         policy: name of a policy pack whose system prompt stands before it.
         keeps_history: typed lines are kept for the next chat.
+        engine: which program computes.
+        device: None: a GPU where there is one.
+        number_type: of the weights; None: float32 on a CPU, bfloat16 on a GPU.
     """
 
     sampling: SamplingSettings
@@ -51,6 +54,9 @@ class ChatSettings:
     system: str = ""
     policy: str | None = None
     keeps_history: bool = True
+    engine: "EngineKind" = "own"
+    device: "Device | None" = None
+    number_type: "NumberType | None" = None
 
 
 def chat(model: Path, settings: ChatSettings, identify: Callable[[str], str | None]) -> None:
@@ -62,7 +68,8 @@ def chat(model: Path, settings: ChatSettings, identify: Callable[[str], str | No
         identify: a text to the code of its language, None where that is not certain.
 
     Raises:
-        ModelError: there is no model to talk to.
+        ModelError: there is no model to talk to, or no such device.
+        MissingExtra: what computes is not installed.
         RecipeError: there is no such policy.
         DataError: a line of piped input is not UTF-8.
     """
@@ -71,9 +78,10 @@ def chat(model: Path, settings: ChatSettings, identify: Callable[[str], str | No
     is_terminal = sys.stdin.isatty() and sys.stdout.isatty()
     notices = Console(stderr=True, highlight=False, soft_wrap=not is_terminal)
     with notices.status("loading", spinner="dots"):
-        from seallm.serve.loading import load_engine
+        from seallm.serve.loading import EngineSettings, load_engine
 
-        engine = load_engine(model)
+        how = EngineSettings(settings.engine, settings.device, settings.number_type, max_rows=1)
+        engine = load_engine(model, how)
     with closing(engine), ExitStack() as stack:
         if is_terminal:
             stack.enter_context(_history(settings.keeps_history, notices))
@@ -118,11 +126,11 @@ def _exchange(commands: Commands, text: str, sampling: SamplingSettings, *, is_t
     from seallm.serve.requests import Finished, Piece
 
     dialogue, notices = commands.dialogue, commands.notices
-    dialogue.turns.append(Message("user", text))
+    dialogue.ask(text)
     try:
         request, forgotten = dialogue.request(sampling)
     except DataError as error:
-        dialogue.turns.pop()
+        dialogue.leave_unanswered()
         notices.print(str(error), style="yellow", markup=False)
         return
     if forgotten:
@@ -141,9 +149,10 @@ def _exchange(commands: Commands, text: str, sampling: SamplingSettings, *, is_t
             raise
         end = "stopped"
     shown.finish()
-    if end:
-        notices.print(end, style="dim")
     if answer.strip():
         dialogue.turns.append(Message("assistant", answer))
     else:
-        dialogue.turns.pop()  # an empty turn cannot be sent again
+        dialogue.leave_unanswered()
+        end = end or "the model had nothing to say"
+    if end:
+        notices.print(end, style="dim")

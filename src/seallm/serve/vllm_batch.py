@@ -70,6 +70,12 @@ class VllmBatch:
             self._engine.abort_request([str(key)])
         self._has_scores.discard(key)
 
+    def clear(self) -> None:
+        """Forget all jobs; what vLLM keeps of them is its own."""
+        self._engine.abort_request([str(key) for key in self._jobs])
+        self._jobs.clear()
+        self._has_scores.clear()
+
     def step(self) -> list[Update]:
         """One step of vLLM's engine; it may bring several tokens a sequence."""
         if not self._jobs:  # its engine would wait for something to do

@@ -29,6 +29,8 @@ def listen(host: str, port: int) -> socket.socket:
     Raises:
         WorkspaceError: the address is in use or is not this machine's.
     """
+    if not 0 <= port < 2**16:  # the system would take what is left of it by 65,536
+        raise WorkspaceError(f"There is no port {port}; give a --port from 0, which takes a free one, to 65535")
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listening = socket.socket(family, kind, protocol)

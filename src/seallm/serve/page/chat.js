@@ -1,6 +1,6 @@
 // One conversation: keeps its turns, asks /v1/chat/completions, and shows the answer while it arrives.
 
-import { about, ask, asked, download, events, explain, nameLanguage, refusal, save, state } from "./client.js";
+import { TOO_LONG, about, ask, asked, download, events, explain, nameLanguage, refusal, save, state } from "./client.js";
 import { render } from "./markdown.js";
 import { languageOf } from "./scripts.js";
 
@@ -124,9 +124,13 @@ function cutTo(length) {
 // Leave the oldest exchange out of what is sent; false where only the last message is left.
 function forgetOne() {
   if (state.forgotten + 2 >= state.turns.length) return false;
-  state.forgotten += 2;
-  [...turnList.children].forEach((item, number) => item.classList.toggle("forgotten", number < state.forgotten));
+  forget(state.forgotten + 2);
   return true;
+}
+
+function forget(count) {
+  state.forgotten = count;
+  [...turnList.children].forEach((item, number) => item.classList.toggle("forgotten", number < count));
 }
 
 // Ask for the answer to the last turn, and stream it into a new one.
@@ -203,12 +207,15 @@ export function painter(element) {
 }
 
 async function request(signal) {
+  const before = state.forgotten;
   for (;;) {
     const body = { ...asked(state.turns.slice(state.forgotten)), stream: true, stream_options: { include_usage: true } };
     try {
       return await ask("v1/chat/completions", body, signal);
     } catch (error) {
-      if (error.code !== "context_length_exceeded" || !forgetOne()) throw error;
+      if (TOO_LONG.includes(error.code) && forgetOne()) continue;
+      if (TOO_LONG.includes(error.code)) forget(before); // not even the last message fits: the history is not to blame
+      throw error;
     }
   }
 }

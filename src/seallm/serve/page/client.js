@@ -23,6 +23,9 @@ export function save() {
   }
 }
 
+// Why a conversation is refused that would be answered without its oldest turns: for the model, or for what the server reads.
+export const TOO_LONG = ["context_length_exceeded", "prompt_too_long"];
+
 // What /page/about says; empty until it was asked.
 export const about = { policies: [], compares: false, names_languages: false };
 

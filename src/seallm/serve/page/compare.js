@@ -1,7 +1,7 @@
 // Two models answer side by side, unnamed; a judgement names them and goes into the server's review database.
 
 import { isAtBottom, painter, toBottom } from "./chat.js";
-import { ask, asked, events, explain, refusal, save, state } from "./client.js";
+import { TOO_LONG, ask, asked, events, explain, refusal, save, state } from "./client.js";
 import { render } from "./markdown.js";
 import { languageOf } from "./scripts.js";
 
@@ -10,6 +10,7 @@ const VERDICTS = { left: "Left is better", right: "Right is better", tie: "Equal
 const find = (id) => document.getElementById(id);
 const pairList = find("pairs");
 let running = null; // AbortController of the answers that are being streamed
+let isJudging = false; // a judgement is on its way: a second press of the key must not follow it
 let changed = () => {};
 
 export const comparison = {
@@ -109,7 +110,7 @@ async function submit(question) {
 
 async function streamInto(pair, item, turns, signal) {
   const paint = SIDES.map((side) => painter(item.querySelector(`.${side} .text`)));
-  const response = await ask("page/pairs", asked(turns), signal);
+  const response = await request(turns, signal);
   let hasEnded = false;
   for await (const event of events(response)) {
     if (event.error) throw refusal(event.error);
@@ -125,11 +126,24 @@ async function streamInto(pair, item, turns, signal) {
   if (!hasEnded) throw new Error("The answers broke off: the connection was lost.");
 }
 
+// Where the models have no room for the whole history, its oldest exchanges are not sent.
+async function request(turns, signal) {
+  for (let first = 0; ; first += 2) {
+    try {
+      return await ask("page/pairs", asked(turns.slice(first)), signal);
+    } catch (error) {
+      if (!TOO_LONG.includes(error.code) || first + 2 >= turns.length) throw error;
+    }
+  }
+}
+
 async function judge(pair, item, verdict) {
+  if (isJudging) return;
   const annotator = state.annotator.trim();
   pair.wantsName = !annotator;
   pair.note = annotator ? undefined : "Whose judgement is it? Type a name first.";
   if (annotator) {
+    isJudging = true;
     try {
       pair.names = await (await ask("page/judgements", { id: pair.id, verdict, annotator })).json();
       pair.verdict = verdict;
@@ -137,6 +151,7 @@ async function judge(pair, item, verdict) {
     } catch (error) {
       Object.assign(pair, { note: explain(error), failed: true, wantsName: true });
     }
+    isJudging = false;
   }
   const follow = isAtBottom();
   showVerdict(pair, item);

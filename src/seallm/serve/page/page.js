@@ -82,6 +82,7 @@ function startAnew() {
 
 function askForKey() {
   find("key-box").hidden = false;
+  if (state.key) find("about-key").textContent = "This is not the server's key.";
   if (!settings.open) settings.showModal();
   find("key").focus();
 }
@@ -138,6 +139,9 @@ find("new").addEventListener("click", startAnew);
 find("export").addEventListener("click", chat.saveAsFile);
 find("cancel-edit").addEventListener("click", chat.endEdit);
 find("open-settings").addEventListener("click", () => settings.showModal());
+find("key").addEventListener("keydown", (event) => {
+  if (event.key === "Enter") settings.close();
+});
 find("close-settings").addEventListener("click", () => settings.close());
 settings.addEventListener("click", (event) => {
   if (event.target === settings) settings.close(); // a click beside it
