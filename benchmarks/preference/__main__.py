@@ -36,6 +36,13 @@ def main() -> None:
     parser.add_argument("--model", type=Path, help="Hugging Face folder of a chat model; absent: a tiny one")
     parser.add_argument("--test", type=int, default=8, help="questions a language to test on")
     parser.add_argument("--train", type=int, default=12, help="questions a language to learn from")
+    parser.add_argument(
+        "--kinds",
+        nargs="+",
+        choices=learning.TAUGHT,
+        default=learning.TAUGHT,
+        help="of pairs to learn from; absent: all",
+    )
     parser.add_argument("--blocks", type=int, default=2, help="prompts a language that are answered for speed")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--out", type=Path, default=Path("benchmarks/out"), help="folder of the results")
@@ -61,7 +68,9 @@ def measure(arguments: Any, folder: Path) -> None:
     parts = {
         "speed": lambda: speed.run(name, stage, arguments.blocks, arguments.threads),
         "judges": lambda: judges.run(name, stage, test, arguments.threads),
-        "learning": lambda: learning.run(name, stage, train, test, folder / "learning", arguments.threads),
+        "learning": lambda: learning.run(
+            name, stage, (train, test), arguments.kinds, folder / "learning", arguments.threads
+        ),
     }
     for part in arguments.parts or PARTS:
         print(f"\n== {part}", flush=True)

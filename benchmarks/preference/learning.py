@@ -1,6 +1,6 @@
 """DPO on pairs whose better answer is known: held-out preference accuracy before and after, by kind and by language.
 
-One run learns from all kinds but `relevance` together. Accuracy: the better answer is the more probable one per token.
+One run learns from the kinds that it is given together. Accuracy: the better answer is the more probable one per token.
 """
 
 from collections.abc import Sequence
@@ -19,23 +19,29 @@ from seallm.train import dpo
 
 TAUGHT = ("language", "polite", "corrupted")
 EPOCHS, BATCH_PAIRS = 2.0, 8
-RATES = {"tiny": 5e-4}  # learning rates; a larger model takes OTHER_RATE
-OTHER_RATE = 1e-5
+TINY, OTHERS = (5e-4, 0.0), (3e-5, 0.2)  # learning rate, weight of the SFT term
 
 
 def run(
-    name: str, stage: Path, train: Sequence[Known], test: Sequence[Known], folder: Path, threads: int
+    name: str,
+    stage: Path,
+    halves: tuple[Sequence[Known], Sequence[Known]],
+    kinds: Sequence[str],
+    folder: Path,
+    threads: int,
 ) -> dict[str, Any]:
-    """Train on one part of the pairs, measure on the other."""
-    pairs = folder / "pairs"
+    """Train on one half of the pairs, measure on the other."""
+    pairs, (train, test) = folder / "pairs", halves
+    learning_rate, sft_weight = TINY if name == "tiny" else OTHERS
     for half, known in (("preferences", train), ("held_out", test)):
-        write_preferences(pairs / f"{half}.jsonl", [_labelled(k) for k in known if k.kind in TAUGHT])
+        write_preferences(pairs / f"{half}.jsonl", [_labelled(k) for k in known if k.kind in kinds])
     settings = Dpo(
         epochs=EPOCHS,
         batch_pairs=BATCH_PAIRS,
+        sft_weight=sft_weight,
         max_sequence_tokens=768,
         evaluate_every_steps=1_000,
-        optimiser=Optimiser(learning_rate=RATES.get(name, OTHER_RATE)),
+        optimiser=Optimiser(learning_rate=learning_rate),
     )
     context = context_in(folder / "dpo", threads, model=stage, prefer=pairs)
     dpo.run(settings, context)
@@ -44,7 +50,7 @@ def run(
     found = {
         "pairs": context.counts["preferences"]["pairs"],
         "all": {when: accuracy[when] for when in ("before", "after")},
-        "kinds": {kind: _together(accuracy["languages"], kind, 0) for kind in TAUGHT},
+        "kinds": {kind: _together(accuracy["languages"], kind, 0) for kind in kinds},
         "languages": {code: _together(accuracy["languages"], code, 1) for code in LANGUAGES},
         "gained": accuracy["gained"],
         "sentence": accuracy["sentence"],
