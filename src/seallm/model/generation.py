@@ -17,7 +17,8 @@ from seallm.model.jobs import Job
 from seallm.model.row_attention import attend_by_rows, attention_kept, measure_token_bytes
 from seallm.model.rows import TransformersRows
 
-KEPT_PROMPTS = 4  # what prompts begin with stays; so do the last few whole ones, which tell where others part from them
+# what prompts begin with stays; so do the last whole ones, which tell where others part from them, or have more answers
+KEPT_PROMPTS, KEPT_PROMPTS_OF_MANY_ANSWERS = 2, 4
 STEP_TOKENS, CPU_STEP_TOKENS = 2_048, 1_024  # of prompts; with more, a processor is slower
 ALL_MEMORY = 2**50  # who asks for too many answers at once sees the memory error, and can ask for fewer
 
@@ -61,7 +62,8 @@ def generate(
         return answers
     with attention_kept(model):
         attend_by_rows(model)
-        prefix_bytes = KEPT_PROMPTS * max(map(len, prompts)) * measure_token_bytes(model)
+        kept = KEPT_PROMPTS if num_return == 1 else KEPT_PROMPTS_OF_MANY_ANSWERS
+        prefix_bytes = kept * max(map(len, prompts)) * measure_token_bytes(model)
         step_tokens = CPU_STEP_TOKENS if model.device.type == "cpu" else STEP_TOKENS
         batch = ContinuousBatch(TransformersRows(model, ALL_MEMORY, prefix_bytes), batch_sequences, step_tokens)
         asked = [(p, a) for p in sorted(range(len(prompts)), key=lambda p: len(prompts[p])) for a in range(num_return)]
