@@ -1,6 +1,7 @@
 """A server is evaluated like the folder it serves; what it answered before it died is not asked again."""
 
 import json
+import threading
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -60,13 +61,15 @@ def without_echo(body: dict[str, Any]) -> str | dict[str, Any]:
 def served(random_model: LlamaForCausalLM, engine: Engine) -> ScriptedServer:
     """A server of the tiny model, which tells the log-probabilities of prompts and continues them greedily."""
     tokenizer: PreTrainedTokenizerFast = engine.tokenizer
+    one_at_a_time = threading.Lock()  # the server has threads, a model is for one
 
     def answer(body: dict[str, Any]) -> str | dict[str, Any]:
         found = tokenizer(body["prompt"], return_offsets_mapping=True)
         ids = list(found.input_ids)
         if not body.get("echo"):
             wanted = {"until": body.get("stop", []), "max_gen_toks": body["max_tokens"]}
-            return engine.generate_until([Instance("generate_until", {}, (body["prompt"], wanted), 0)])[0]  # type: ignore[arg-type]
+            with one_at_a_time:
+                return engine.generate_until([Instance("generate_until", {}, (body["prompt"], wanted), 0)])[0]  # type: ignore[arg-type]
         with torch.no_grad():
             rows = random_model(torch.tensor([ids])).logits[0].double().log_softmax(-1)
         values = [None, *(float(rows[n, token]) for n, token in enumerate(ids[1:]))]
