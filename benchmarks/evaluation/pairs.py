@@ -131,7 +131,7 @@ def _agreement(ours: Total, theirs: Total) -> Found:
 
 
 def differences(ours: list[Any], theirs: list[Any]) -> list[float]:
-    """How far two log-likelihoods of each choice of each example are apart."""
+    """How far two log-likelihoods of each choice of each example are apart, in nats."""
     both = zip(ours, theirs, strict=True)
     return [abs(a[0] - b[0]) for mine, other in both for a, b in zip(mine, other, strict=True)]
 

@@ -19,13 +19,9 @@ def measure(workloads: list[Workload], arguments: Any, examples: int) -> list[di
     rows = [
         _found(work, {name: found[place] for name, found in answers.items()}) for place, work in enumerate(workloads)
     ]
-    head = ["task", "log-likelihoods"] + [
-        f"{name}: {which}" for name in (*SIDES, "apart") for which in ("mean", "largest")
-    ]
-    cells = [
-        [row["task"], row["n"]] + [f"{row[n][w]:.1e}" for n in (*SIDES, "apart") for w in ("mean", "largest")]
-        for row in rows
-    ]
+    columns = [(name, which) for name in (*SIDES, "apart") for which in ("mean", "largest")]
+    head = ["task", "log-likelihoods", *(f"{name}: {which}" for name, which in columns)]
+    cells = [[row["task"], row["n"], *(f"{row[name][which]:.1e}" for name, which in columns)] for row in rows]
     print_table(head, cells, "distance from float64, and of the two from each other, in nats")
     return rows
 

@@ -70,7 +70,7 @@ class HeldOutChats:
 def read_held_out_chats(context: StageContext, chat_format: ChatFormat, row_tokens: int) -> dict[str, list[Segment]]:
     """Conversations by language as they are fine-tuned on; none where the recipe has no [instructions].
 
-    The counts get how many are measured, how many are more than are needed, and how many do not fit a row.
+    The counts get how many are measured, how many of those do not fit a row, and how many are more than are needed.
     """
     if INSTRUCTIONS not in context.inputs:
         return {}
@@ -78,11 +78,12 @@ def read_held_out_chats(context: StageContext, chat_format: ChatFormat, row_toke
     counts = Counter[str]()
     for conversation in read_conversations(context.inputs[INSTRUCTIONS] / HELD_OUT)[0]:
         own = found.setdefault(conversation.language, [])
+        if len(own) == CONVERSATIONS:
+            counts["more than are measured"] += 1
+            continue
         encoded = chat_format.encode(conversation.messages)
         if len(encoded.ids) > row_tokens:
             counts["longer than sequence_tokens"] += 1
-        elif len(own) == CONVERSATIONS:
-            counts["more than are measured"] += 1
         else:
             counts["measured"] += 1
             own.append(conversation_segment(encoded.ids, encoded.supervised, conversation.language))
