@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from seallm.base.files import atomic_writer, read_json, write_json
+from seallm.base.kernels import kernel
 from seallm.base.runtime import Runtime
 from seallm.base.shards import map_shards
 from seallm.chat_data.checking import BANDS, PERMUTATIONS, PROMPT_PERMUTATIONS, spoken_texts
@@ -34,7 +35,7 @@ from seallm.corpus.decontaminate import (
     mark_common,
     save_index,
 )
-from seallm.corpus.duplicates import find_duplicates, least_equal_bytes
+from seallm.corpus.duplicates import agree, find_duplicates, least_equal_bytes
 
 BENCHMARK, EXACT, NEAR = "benchmark", "exact_duplicate", "near_duplicate"
 PROMPT_SIMILARITY = 0.6  # share of words in common from which two prompts ask the same
@@ -94,59 +95,60 @@ def find_copies(
         columns.save(name, column)
     found = find_duplicates(columns, similarity, work, runtime)
     of = found.representatives.astype(np.int64)
-    alike = _Alike(
-        signatures,
-        signature_bytes(figures["prompt_signature"].combine_chunks()),
-        figures["numbers"].to_numpy(),
-        similarity,
-    )
     near = np.zeros(len(figures), np.bool_)
     candidates = np.flatnonzero(found.near & ~found.exact)
     order = np.lexsort((keys[candidates], -values["characters"][candidates].astype(np.int64), of[candidates]))
-    for cluster in np.split(candidates[order], np.flatnonzero(np.diff(of[candidates[order]])) + 1):
-        _keep_different(cluster, alike, near, of)
+    _mark_near(
+        candidates[order],
+        signatures,
+        signature_bytes(figures["prompt_signature"].combine_chunks()),
+        figures["numbers"].to_numpy(),
+        (least_equal_bytes(PERMUTATIONS, similarity), least_equal_bytes(PROMPT_PERMUTATIONS, PROMPT_SIMILARITY)),
+        near,
+        of,
+    )
     return Copies(found.exact, near, of)
 
 
-@dataclass(frozen=True)
-class _Alike:
-    """What tells whether two conversations of a cluster are one task: texts, prompts and numbers."""
-
-    texts: npt.NDArray[np.uint8]
-    prompts: npt.NDArray[np.uint8]
-    numbers: npt.NDArray[np.uint64]
-    similarity: float
-
-    def to(self, row: int, others: Sequence[int]) -> npt.NDArray[np.bool_]:
-        """Which of the others a row is nearly a copy of; the first is known to have nearly its text."""
-        least_text = least_equal_bytes(PERMUTATIONS, self.similarity)
-        least_prompt = least_equal_bytes(PROMPT_PERMUTATIONS, PROMPT_SIMILARITY)
-        is_text = (self.texts[others] == self.texts[row]).sum(axis=1) >= least_text
-        is_text[0] = True
-        is_prompt = (self.prompts[others] == self.prompts[row]).sum(axis=1) >= least_prompt
-        found: npt.NDArray[np.bool_] = is_text & is_prompt & (self.numbers[others] == self.numbers[row])
-        return found
-
-
-def _keep_different(
-    cluster: npt.NDArray[np.int64], alike: _Alike, near: npt.NDArray[np.bool_], of: npt.NDArray[np.int64]
+@kernel
+def _mark_near(
+    candidates: npt.NDArray[np.int64],
+    texts: npt.NDArray[np.uint8],
+    prompts: npt.NDArray[np.uint8],
+    numbers: npt.NDArray[np.uint64],
+    least_equal: tuple[int, int],
+    near: npt.NDArray[np.bool_],
+    of: npt.NDArray[np.int64],
 ) -> None:
-    """Mark the members of a cluster that are nearly copies of its first or of one that is kept before them.
+    """Mark the members of clusters that are nearly copies of their representative or of a member kept before them.
 
     Args:
-        cluster: rows with one representative in `of`, in the order they are preferred in.
-        alike: compares them.
-        near: marked here.
-        of: what each resembles, changed where that is not the representative.
+        candidates: rows, cluster by cluster, each in the order its members are preferred in, (m,).
+        texts: compact signatures of whole conversations, (n, PERMUTATIONS).
+        prompts: of their prompts, (n, PROMPT_PERMUTATIONS).
+        numbers: hashes of their digits, (n,).
+        least_equal: bytes of two signatures that agree where texts are copies, and where prompts are.
+        near: marked here, (n,).
+        of: representative of each row, (n,); what it resembles instead, or itself, where that is another.
     """
-    kept = [int(of[cluster[0]])] if len(cluster) else []
-    for row in cluster.tolist():
-        matches = np.flatnonzero(alike.to(row, kept))
-        if len(matches):
-            near[row], of[row] = True, kept[int(matches[0])]
-        else:
+    kept, count, representative = np.empty(candidates.shape[0] + 1, np.int64), 0, np.int64(-1)
+    for row in candidates:
+        if of[row] != representative:
+            representative = of[row]
+            kept[0], count = representative, 1
+        for j in range(count):
+            other = kept[j]
+            if numbers[row] != numbers[other] or not agree(prompts, row, other, least_equal[1]):
+                continue
+            if j == 0 or agree(
+                texts, row, other, least_equal[0]
+            ):  # the representative has nearly its text, that is known
+                near[row], of[row] = True, other
+                break
+        if not near[row]:
             of[row] = row
-            kept.append(row)
+            kept[count] = row
+            count += 1
 
 
 @dataclass(frozen=True)

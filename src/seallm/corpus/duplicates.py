@@ -168,7 +168,8 @@ def _best_first(columns: Columns, numbers: Numbers, keys: Keys) -> tuple[Numbers
 
 
 @kernel
-def _agree(signatures: npt.NDArray[np.uint8], first: int, second: int, least_equal: int) -> bool:
+def agree(signatures: npt.NDArray[np.uint8], first: int, second: int, least_equal: int) -> bool:
+    """True where the compact signatures (n, permutations) of two texts have at least so many equal bytes."""
     equal = 0
     for place in range(signatures.shape[1]):
         equal += signatures[first, place] == signatures[second, place]
@@ -190,7 +191,7 @@ def _follow(
         if i == 0 or keys[i] != keys[i - 1]:
             count = 0
         for j in range(count):
-            if _agree(signatures, numbers[i], own[j], least_equal):
+            if agree(signatures, numbers[i], own[j], least_equal):
                 leaders[i] = own[j]
                 break
         if leaders[i] == numbers[i] and count < most_leaders:
